@@ -1,0 +1,1 @@
+"""What we compute: pure torch functions, one per equation; the references for every backend."""

@@ -1,0 +1,64 @@
+"""Triangle meshes, bare and textured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from img23d.scene.shapes import check_index, check_shape
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh.
+
+    Args:
+        vertices: (N, 3) object frame.
+        faces: (F, 3) int64, counter-clockwise seen from outside.
+    """
+
+    vertices: Tensor
+    faces: Tensor
+
+    def __post_init__(self) -> None:
+        check_shape("vertices", self.vertices, None, 3)
+        check_index("faces", self.faces, 3, len(self.vertices))
+
+    def to(self, device: torch.device | str) -> Mesh:
+        """The same mesh on another device."""
+        return Mesh(self.vertices.to(device), self.faces.to(device))
+
+
+@dataclass(frozen=True)
+class TexturedMesh:
+    """A mesh with an atlas and its pictures.
+
+    Args:
+        mesh: the geometry; vertices on seams are shared here and split only in ``uv``.
+        uv: (M, 2) glTF texture coordinates, (0, 0) top left.
+        uv_faces: (F, 3) int64 into ``uv``, one row per face of ``mesh``.
+        base_color: (R, R, 3) sRGB-encoded 0..1.
+        normal_map: (R, R, 3) tangent-space normals encoded 0..1 (glTF: +Y up), or None.
+        metallic_roughness: (metallic, roughness) factors of the material.
+        vertex_normals: (N, 3) unit shading normals that the normal map refers to, or None for none stored.
+    """
+
+    mesh: Mesh
+    uv: Tensor
+    uv_faces: Tensor
+    base_color: Tensor
+    normal_map: Tensor | None = None
+    metallic_roughness: tuple[float, float] = (0.0, 0.9)
+    vertex_normals: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_shape("uv", self.uv, None, 2)
+        check_index("uv_faces", self.uv_faces, 3, len(self.uv))
+        check_shape("uv_faces", self.uv_faces, len(self.mesh.faces), 3)
+        check_shape("base_color", self.base_color, None, None, 3)
+        if self.normal_map is not None:
+            check_shape("normal_map", self.normal_map, None, None, 3)
+        if self.vertex_normals is not None:
+            check_shape("vertex_normals", self.vertex_normals, len(self.mesh.vertices), 3)

@@ -1,0 +1,34 @@
+"""Tetrahedral grids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from img23d.scene.shapes import check_index, check_shape
+
+
+@dataclass(frozen=True)
+class TetGrid:
+    """A tetrahedral grid whose tets all have positive volume.
+
+    Args:
+        vertices: (N, 3) object frame.
+        tets: (T, 4) int64; det[b - a, c - a, d - a] > 0 for every tet (a, b, c, d).
+
+    Raises:
+        ValueError: when tets are inverted or flat; mixed orientation would give inside-out faces silently.
+    """
+
+    vertices: Tensor
+    tets: Tensor
+
+    def __post_init__(self) -> None:
+        check_shape("vertices", self.vertices, None, 3)
+        check_index("tets", self.tets, 4, len(self.vertices))
+        corner = self.vertices[self.tets]
+        volume = torch.linalg.det(corner[:, 1:] - corner[:, :1])
+        if len(volume) and float(volume.min()) <= 0:
+            raise ValueError(f"{int((volume <= 0).sum())} of {len(volume)} tets are inverted or flat; every tet needs det > 0")

@@ -1,0 +1,1 @@
+"""In which order: segment, estimate, fit, refine, texture, one file each."""
