@@ -1,0 +1,266 @@
+"""Every option of the pipeline with its default, unit and range. No torch in here: a typo must fail at once.
+
+Order of precedence: these defaults < preset YAML < ``--set key.path=value``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from img23d.errors import ConfigError
+
+
+def option(default: Any, text: str, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
+    """A dataclass field with help text, inclusive range and unit."""
+    return field(default=default, metadata={"text": text, "low": low, "high": high, "unit": unit})
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A weight that moves linearly from ``start`` to ``end`` between two fractions of a stage's steps."""
+
+    start: float = option(0.0, "value before the ramp")
+    end: float = option(0.0, "value after the ramp")
+    begin: float = option(0.0, "where the ramp begins, as a fraction of the stage's steps", 0, 1)
+    finish: float = option(1.0, "where the ramp ends, as a fraction of the stage's steps", 0, 1)
+
+    def at(self, fraction: float) -> float:
+        """The value after this fraction (0..1) of the steps."""
+        if fraction <= self.begin:
+            return self.start
+        if fraction >= self.finish:
+            return self.end
+        return self.start + (self.end - self.start) * (fraction - self.begin) / (self.finish - self.begin)
+
+
+def constant(value: float) -> Any:
+    """A ramp that stays at one value."""
+    return field(default_factory=lambda: Ramp(value, value))
+
+
+def ramp(start: float, end: float, begin: float = 0.0, finish: float = 1.0) -> Any:
+    """A field holding a `Ramp`."""
+    return field(default_factory=lambda: Ramp(start, end, begin, finish))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What belongs to the object."""
+
+    method: Literal["auto", "alpha", "embedded", "rembg", "plain"] = option(
+        "auto", "auto: the mask given, else the picture's own alpha, else the embedded network; plain: classical cut-out for plain backgrounds"
+    )
+    rembg_model: str = option("isnet-general-use", "rembg session for method=rembg")
+    alpha_matting: bool = option(False, "rembg's alpha matting for hair and fur (slower)")
+    pick: str = option("", "x,y in pixels of the photo: keep the part under this point (default: the largest part)")
+    size: int = option(1024, "side of the square crop that all stages work on, at most", 64, 4096, "px")
+    fill: float = option(0.85, "the object's longest side as a fraction of the crop", 0.3, 0.98)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is believed about the unseen side."""
+
+    kind: Literal["auto", "embedded", "inflate"] = option("auto", "embedded: the network shipped inside; inflate: the silhouette, rounded")
+    resolution: int = option(80, "samples along each side of the prior's volume", 16, 256)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Camera, depth and normals of the photo."""
+
+    fov_deg: float = option(0.0, "vertical field of view of the whole photo; 0 = EXIF, else estimated", 0, 120, "degrees")
+    elevation_deg: float = option(-999.0, "camera above the horizon; -999 = estimated", -999, 90, "degrees")
+    depth_convention: Literal["depth", "disparity"] = option("depth", "how --depth is encoded: bigger is farther, or bigger is nearer")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """NeuS: a signed distance field by volume rendering, on dense grids, coarse to fine."""
+
+    resolution: int = option(80, "samples along each side of the finest grid", 16, 256)
+    levels: int = option(3, "grids in the pyramid, each half as fine as the next", 1, 5)
+    steps: int = option(120, "optimisation steps", 1, 100_000)
+    rays: int = option(1024, "rays in each step", 16, 65536)
+    samples: int = option(48, "samples along each ray", 8, 1024)
+    learning_rate: float = option(0.006, "Adam's step in object units", 1e-6, 1)
+    color_learning_rate: float = option(0.05, "Adam's step for the colour field", 1e-6, 1)
+    sharpness: Ramp = ramp(30.0, 240.0)
+    rgb: Ramp = constant(1.0)
+    mask: Ramp = constant(1.0)
+    depth: Ramp = constant(0.1)
+    normal: Ramp = constant(0.1)
+    eikonal: Ramp = constant(0.03)
+    volume: Ramp = constant(2.0)
+    smooth: Ramp = constant(0.05)
+
+
+@dataclass(frozen=True)
+class Refine:
+    """DMTet: deformable tetrahedral grid, volume subdivision, differentiable marching tetrahedra."""
+
+    resolution: int = option(40, "cells along each side of the first tetrahedral grid", 8, 256)
+    subdivisions: int = option(1, "how often the tets round the surface are split in eight", 0, 3)
+    steps: int = option(110, "optimisation steps", 0, 100_000)
+    image_size: int = option(320, "side of the rendered pictures in the last part; the first part uses half", 32, 2048, "px")
+    learning_rate: float = option(0.004, "Adam's first step for the signed distances, in object units", 1e-6, 1)
+    offset_learning_rate: float = option(0.01, "Adam's first step for the vertex offsets", 0, 1)
+    mask: Ramp = constant(4.0)
+    depth: Ramp = constant(0.1)
+    normal: Ramp = constant(0.25)
+    normal_consistency: Ramp = ramp(0.1, 0.04)
+    laplacian: Ramp = constant(0.3)
+    sdf_sign: Ramp = ramp(0.2, 0.01, 0.0, 0.25)
+    anchor: Ramp = constant(1.0)
+    smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface", 0, 50)
+
+
+@dataclass(frozen=True)
+class Texture:
+    """Atlas, projection of the photo, fill of what it does not see, normal map."""
+
+    faces: int = option(12_000, "faces of the exported mesh, at most", 100, 2_000_000)
+    size: int = option(1024, "side of the texture", 64, 8192, "px")
+    mirror: bool = option(True, "fill what the photo does not see by left-right symmetry where the shape has it")
+    grazing_deg: float = option(78.0, "surfaces seen at a flatter angle are not painted from the photo", 30, 89.5, "degrees")
+    padding: int = option(4, "texels painted round each chart", 0, 64, "px")
+    normal_map: bool = option(True, "bake the fine surface into a tangent-space normal map")
+
+
+@dataclass(frozen=True)
+class Export:
+    """The files that are written."""
+
+    size_mm: float = option(0.0, "length of the longest side; 0 = the object fits a unit sphere", 0, 1e6, "mm")
+    up: Literal["y", "z"] = option("y", "which axis points up in the file")
+    turntable: bool = option(False, "write an animated turntable.webp too")
+    viewer: bool = option(True, "write viewer.html, which shows the model in any browser, offline")
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Who computes it; a backend named here and missing is an error, never replaced."""
+
+    raster: Literal["auto", "torch", "numba", "open3d", "nvdiffrast"] = option("auto", "which face does each pixel see")
+    tetrahedra: Literal["auto", "torch", "kaolin"] = option("auto", "marching tetrahedra and volume subdivision")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All options of a run."""
+
+    preset: str = option("standard", "name of the preset this came from")
+    seed: int = option(0, "seed of everything random", 0, 2**31 - 1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
+    threads: int = option(0, "CPU threads; 0 = all cores", 0, 1024)
+    segment: Segment = field(default_factory=Segment)
+    prior: Prior = field(default_factory=Prior)
+    estimate: Estimate = field(default_factory=Estimate)
+    fit: Fit = field(default_factory=Fit)
+    refine: Refine = field(default_factory=Refine)
+    texture: Texture = field(default_factory=Texture)
+    export: Export = field(default_factory=Export)
+    backends: Backends = field(default_factory=Backends)
+
+
+def preset_dir() -> Path:
+    """The folder of presets: inside the installed package, or at the top of a checkout."""
+    packaged = Path(__file__).parent / "presets"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "presets"
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with img23d."""
+    return sorted(path.stem for path in preset_dir().glob("*.yaml"))
+
+
+def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] = ()) -> Config:
+    """Resolve the options of a run.
+
+    Args:
+        preset: name of a preset that comes with img23d, or path of a YAML file.
+        overrides: ``key.path=value`` strings; later ones win.
+
+    Raises:
+        ConfigError: unknown preset or key, value of the wrong type or out of range.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    path = _preset_path(str(preset))
+    known = list(keys(Config()))
+    tree = OmegaConf.structured(Config)
+    try:
+        chosen = OmegaConf.load(path)
+    except (YAMLError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"preset {path} cannot be read: {str(error).splitlines()[0]}", "check its YAML syntax") from error
+    chosen.pop("description", None)
+    for key in _leaves(OmegaConf.to_container(chosen) or {}):
+        _check_key(key, known, f"preset {path.name}")
+    items = []
+    for item in overrides:
+        key, separator, value = item.partition("=")
+        if not separator or not key.strip():
+            raise ConfigError(f"--set {item!r} is not of the form key.path=value", "--set fit.steps=200")
+        _check_key(key.strip(), known, "--set")
+        items.append(f"{key.strip()}={value}")
+    try:
+        merged = OmegaConf.merge(tree, chosen, OmegaConf.from_dotlist(items))
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", "") or ""
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}", f"img23d presets show {path.stem}") from error
+    assert isinstance(config, Config)
+    check_ranges(config)
+    return replace(config, preset=path.stem)
+
+
+def keys(node: Any, prefix: str = "") -> Iterable[str]:
+    """Dotted keys of all options below a dataclass."""
+    for entry in fields(node):
+        value = getattr(node, entry.name)
+        yield from keys(value, f"{prefix}{entry.name}.") if is_dataclass(value) else (f"{prefix}{entry.name}",)
+
+
+def check_ranges(node: Any, prefix: str = "") -> None:
+    """Raise `ConfigError` when a number is outside its option's range."""
+    for entry in fields(node):
+        value, name = getattr(node, entry.name), f"{prefix}{entry.name}"
+        if is_dataclass(value):
+            check_ranges(value, f"{name}.")
+            continue
+        low, high = entry.metadata.get("low"), entry.metadata.get("high")
+        if low is not None and not low <= value <= high:
+            unit = f" {entry.metadata['unit']}" if entry.metadata["unit"] else ""
+            raise ConfigError(f"{name}={value} is outside {low:g}..{high:g}{unit}", f"--set {name}={min(max(value, low), high):g}")
+
+
+def _preset_path(preset: str) -> Path:
+    if preset.endswith((".yaml", ".yml")) or os.sep in preset:
+        if not Path(preset).is_file():
+            raise ConfigError(f"no preset file {preset}", "img23d presets lists the ones that come with img23d")
+        return Path(preset)
+    path = preset_dir() / f"{preset}.yaml"
+    if not path.is_file():
+        near = difflib.get_close_matches(preset, preset_names(), 1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"unknown preset {preset!r}", f"{guess}known presets: {', '.join(preset_names())}")
+    return path
+
+
+def _leaves(node: Any, prefix: str = "") -> Iterable[str]:
+    for name, value in node.items():
+        yield from _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else (f"{prefix}{name}",)
+
+
+def _check_key(key: str, known: list[str], where: str) -> None:
+    if key not in known:
+        near = difflib.get_close_matches(key, known, 1, 0.5) or [k for k in known if k.split(".")[-1] == key.split(".")[-1]]
+        hint = f"did you mean {near[0]}?" if near else "img23d presets show standard lists all keys"
+        raise ConfigError(f"{where}: unknown key {key!r}", hint)

@@ -1,0 +1,123 @@
+"""The run folder: numbered steps, each written once, checked on reuse, and resumed after a crash.
+
+A step's key is a hash of (previous key, name, version, that step's options). A step is computed into ``NN_name.partial`` and
+moved into place in one rename; its result is then read back from disk, so that a resumed run continues from the very same
+numbers as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from img23d.errors import OutputError
+
+Artifact = TypeVar("Artifact")
+MANIFEST = "step.json"
+
+
+def digest(*parts: Any) -> str:
+    """A short hash of plain values, dataclasses and bytes."""
+    state = hashlib.sha256()
+    for part in parts:
+        if is_dataclass(part) and not isinstance(part, type):
+            part = asdict(part)
+        state.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, default=str).encode())
+        state.update(b"\0")
+    return state.hexdigest()[:24]
+
+
+def file_digest(path: Path) -> str:
+    """A short hash of a file's content."""
+    state = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()[:24]
+
+
+def stage_seed(seed: int, name: str) -> int:
+    """The seed of one stage: it depends on nothing but the run's seed and the stage's name."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "little") & 0x7FFFFFFF
+
+
+class Run:
+    """A run folder.
+
+    Args:
+        folder: where the steps are kept; made when missing.
+        source_key: hash of the inputs (photo, maps) and of what applies to all steps (seed, device kind).
+        announce: called with (step name, "reused" or "computing") before each step.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, source_key: str, announce: Callable[[str, str], None] | None = None) -> None:
+        self.folder = folder
+        self.key = source_key
+        self.count = 0
+        self._announce = announce or (lambda name, state: None)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the run folder {folder}: {error.strerror}", "choose another --out") from error
+
+    def step(
+        self,
+        name: str,
+        version: int,
+        options: Any,
+        compute: Callable[[], Artifact],
+        save: Callable[[Artifact, Path], None],
+        load: Callable[[Path], Artifact],
+    ) -> Artifact:
+        """Run one step, or read its result when the folder already holds it.
+
+        Args:
+            name: the stage's name; part of the folder name and of the key.
+            version: raised whenever the stage's meaning changes.
+            options: the stage's options, a dataclass or plain values.
+            compute: makes the artifact.
+            save: writes it into a folder.
+            load: reads it from that folder.
+
+        Raises:
+            OutputError: the result cannot be written.
+        """
+        self.count += 1
+        self.key = digest(self.key, name, version, options)
+        target = self.folder / f"{self.count:02d}_{name}"
+        if self._valid(target):
+            self._announce(name, "reused")
+            return load(target)
+        self._announce(name, "computing")
+        artifact = compute()
+        partial = target.with_name(target.name + ".partial")
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            save(artifact, partial)
+            hashes = {p.name: file_digest(p) for p in sorted(partial.iterdir())}
+            (partial / MANIFEST).write_text(json.dumps({"key": self.key, "step": name, "version": version, "files": hashes}, indent=1))
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(partial, target)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise OutputError(f"cannot write {target}: {error.strerror or error}", "free some space or choose another --out") from error
+        return load(target)
+
+    def _valid(self, folder: Path) -> bool:
+        """Does the folder hold this step's result, whole and for the same key?"""
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            return manifest["key"] == self.key and all(file_digest(folder / f) == h for f, h in manifest["files"].items())
+        except (OSError, ValueError, KeyError):
+            return False
