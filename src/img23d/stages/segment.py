@@ -1,0 +1,130 @@
+"""Segment: which pixels belong to the object, and a square crop round it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from img23d.config import Segment
+from img23d.errors import InputError
+from img23d.io.images import Photo
+from img23d.ops.crop import crop, object_box, spread
+from img23d.ops.cutout import plain_background_alpha
+from img23d.scene import Views
+from img23d.scene.cameras import orbit_degrees
+from img23d.stages.context import Context
+
+VERSION = 1
+DEFAULT_FOV_DEG = 40.0
+SMALLEST_OBJECT = 16
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the user knows about the photo beforehand, in the photo's own pixels; all optional.
+
+    Args:
+        mask: (H, W) coverage 0..1.
+        depth: (H, W), bigger is farther, any scale and offset.
+        normal: (H, W, 3) unit, camera frame (x right, y up, z towards the viewer).
+    """
+
+    mask: Tensor | None = None
+    depth: Tensor | None = None
+    normal: Tensor | None = None
+
+
+def segment(photo: Photo, maps: Maps, fov_deg: float | None, options: Segment, context: Context) -> Views:
+    """Cut the object out and centre it in a square.
+
+    Args:
+        photo: rgb (H, W, 3), optional alpha (H, W).
+        maps: maps given by the user.
+        fov_deg: vertical field of view of the whole photo in degrees, or None when unknown.
+
+    Returns:
+        One view: rgb with the object's colours spread outwards past its border, mask, and the given depth and normals. The
+        camera looks along -Z from +Z at elevation 0, so that its frame is the object frame; `estimate` finds the real one.
+
+    Raises:
+        InputError: nothing is left, or the object is smaller than 16 pixels.
+    """
+    alpha = object_alpha(photo, maps.mask, options, context)
+    alpha = keep_component(alpha, options.pick, context)
+    box = object_box(alpha, options.fill)
+    if box.side * options.fill < SMALLEST_OBJECT:
+        raise InputError(f"the object is only {box.side * options.fill:.0f} px across", "use a larger photo, or give the object with --mask")
+    size = int(min(options.size, max(256, math.ceil(box.side))))
+    mask = crop(alpha[..., None], box, size)[..., 0].clamp(0, 1)
+    rgb = spread(crop(photo.rgb, box, size, alpha), mask > 0.5).clamp(0, 1)
+    depth = None if maps.depth is None else crop(maps.depth[..., None], box, size, alpha)[None, ..., 0]
+    normal = None if maps.normal is None else torch.nn.functional.normalize(crop(maps.normal, box, size, alpha)[None], dim=-1)
+    crop_fov = DEFAULT_FOV_DEG
+    if fov_deg:
+        crop_fov = math.degrees(2 * math.atan(math.tan(math.radians(fov_deg) / 2) * box.side / photo.rgb.shape[0]))
+    distance = 1.0 / math.tan(math.radians(crop_fov) / 2)
+    return Views(orbit_degrees([0.0], 0.0, distance, crop_fov), rgb[None], mask[None], depth, normal).to(context.device)
+
+
+def object_alpha(photo: Photo, given: Tensor | None, options: Segment, context: Context) -> Tensor:
+    """(H, W) coverage from the first source that applies: the user's mask, the picture's alpha, a network, a plain background."""
+    if given is not None:
+        return given
+    if options.method in ("auto", "alpha") and photo.alpha is not None:
+        return photo.alpha
+    if options.method == "alpha":
+        raise InputError("the picture has no alpha channel", "--set segment.method=auto, or give --mask")
+    if options.method == "rembg":
+        from img23d.backends.rembg import rembg_alpha
+
+        return rembg_alpha(photo.rgb, options.rembg_model, options.alpha_matting)
+    if options.method in ("auto", "embedded"):
+        from img23d.priors.foreground import foreground_alpha
+
+        context.progress(0.1, "finding the object")
+        alpha, confidence = foreground_alpha(photo.rgb, context.device)
+        if confidence < 0.5:
+            context.warnings.append(
+                "the cut-out is uncertain: look at 01_segment/mask.png; a plain background, --mask, or --set segment.method=rembg would help"
+            )
+        return alpha.cpu()
+    context.warnings.append("background removed by colour alone: right only for a plain background; look at 01_segment/mask.png")
+    return plain_background_alpha(photo.rgb)
+
+
+def keep_component(alpha: Tensor, pick: str, context: Context) -> Tensor:
+    """Keep the largest connected part, or the one under ``pick`` ("x,y" in photo pixels), and parts at least a fifth as large.
+
+    Raises:
+        InputError: nothing is in the mask, everything is, or nothing lies under ``pick``.
+    """
+    inside = (alpha > 0.5).cpu().numpy()
+    if not inside.any():
+        raise InputError("no object found: the mask is empty", "give the object with --mask, or use a photo with a plainer background")
+    if inside.mean() > 0.995:
+        raise InputError("no background found: the mask covers the whole picture", "give the object with --mask, or leave a margin round it")
+    labels, count = ndimage.label(inside)
+    if count == 1 and not pick:
+        return alpha
+    sizes = ndimage.sum_labels(inside, labels, range(1, count + 1))
+    if pick:
+        try:
+            x, y = (int(float(part)) for part in pick.split(","))
+            chosen = int(labels[y, x])
+        except (ValueError, IndexError):
+            raise InputError(f"pick {pick!r} is not x,y in pixels inside the photo", "--set segment.pick=320,240") from None
+        if chosen == 0:
+            raise InputError(f"nothing was cut out at pick {pick}", "choose a point on the object; see 01_segment/mask.png")
+        keep = labels == chosen
+    else:
+        big = [index + 1 for index in range(count) if sizes[index] >= 0.2 * sizes.max()]
+        keep = torch.isin(torch.from_numpy(labels), torch.tensor(big)).numpy()
+    dropped = float(sizes.sum() - inside[keep].sum()) / float(sizes.sum())
+    if dropped > 0.02 and not pick:
+        context.warnings.append(f"{dropped:.0%} of the cut-out lies in small separate parts and was dropped; choose another part with segment.pick=x,y")
+    soft = ndimage.binary_dilation(keep, iterations=2) & ~(inside & ~keep)
+    return alpha * torch.from_numpy(soft)
