@@ -82,6 +82,6 @@ def interpolate_edges(values: Tensor, sdf: Tensor, edges: Tensor) -> Tensor:
     Returns:
         (M, C).
     """
-    ends = sdf[edges]
-    weight = torch.stack([-ends[:, 1], ends[:, 0]], -1) / (ends[:, :1] - ends[:, 1:])
-    return (values[edges] * weight[..., None]).sum(1)
+    first, second = edges.unbind(1)
+    from_first, from_second = sdf[first, None], -sdf[second, None]
+    return (values[first] * from_second + values[second] * from_first) / (from_first + from_second)

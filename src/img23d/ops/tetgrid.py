@@ -95,6 +95,7 @@ def _outer_tets(resolution: int, axis: int) -> tuple[Tensor, Tensor]:
     for layer, flip in ((0, False), (resolution, True)):
         q = _squares(corners, axis, slice(layer, layer + 1), resolution)
         apex = rolled[min(layer, resolution - 1)].reshape(-1)
-        halves = [(q[0], q[1], q[2]), (q[0], q[2], q[3])]
-        parts.append(torch.cat([torch.stack([apex, c, b, a] if not flip else [apex, a, b, c], -1) for a, b, c in halves]))
+        # The cut q0-q2 and the edge from the apex to the remaining corner are the opposite pair with the closest midpoints.
+        halves = [(q[0], q[1], q[2]), (q[2], q[3], q[0])]
+        parts.append(torch.cat([torch.stack([a, apex, c, b] if flip else [a, b, c, apex], -1) for a, b, c in halves]))
     return parts[0], parts[1]
