@@ -1,0 +1,179 @@
+"""Writing files and folders so that nothing half-written ever remains, and failing with one clear line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from img23d.errors import OutputError
+
+Writer = Callable[[IO[bytes]], object]
+
+_REASONS = {
+    errno.ENOSPC: ("the disk is full", "free some space or choose another disk with --out"),
+    errno.EACCES: ("no permission to write there", "choose a folder of your own with --out"),
+    errno.EPERM: ("no permission to write there", "choose a folder of your own with --out"),
+    errno.EROFS: ("the disk is read-only", "choose another disk with --out"),
+    errno.EFBIG: ("the file is too large for this disk", "choose another disk with --out"),
+    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter name with --out"),
+    errno.ENOENT: ("the folder does not exist", "create it first, or choose another with --out"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another path with --out"),
+}
+
+
+def check_output(path: str | Path, force: bool = False, folder: bool = False) -> Path:
+    """Fail early when an output path cannot be written, before any work is spent on it.
+
+    Args:
+        path: the file or folder to be written.
+        force: allow something that already exists to be replaced.
+        folder: the output is a folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: parent missing, no permission, already there, or a folder where a file is wanted (and the reverse).
+    """
+    path = Path(path)
+    with _clear_errors(path):
+        parent = path.parent
+        if not parent.exists():
+            raise OutputError(f"cannot write {path}: the folder {parent} does not exist", f"mkdir -p '{parent}'")
+        if not parent.is_dir():
+            raise OutputError(f"cannot write {path}: {parent} is a file, not a folder", "choose another path with --out")
+        if path.is_dir() and not folder:
+            raise OutputError(f"cannot write {path}: it is a folder", "name a file inside it, such as model.glb")
+        if path.exists() and not path.is_dir() and folder:
+            raise OutputError(f"cannot write the folder {path}: a file of that name is there", "choose another name with --out")
+        if path.exists() and not force and not (folder and not any(path.iterdir())):
+            raise OutputError(f"{path} is already there", "--force replaces it, --out writes elsewhere")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {path}: no permission to write in {parent}", "choose a folder of your own with --out")
+    return path
+
+
+def atomic_write(path: str | Path, writer: Writer, force: bool = False) -> Path:
+    """Write one file whole or not at all.
+
+    Args:
+        path: where the file is to be.
+        writer: called with a binary file to fill.
+        force: allow an existing file to be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: the file cannot be written; what was there before is untouched.
+    """
+    return write_together({Path(path): writer}, force)[0]
+
+
+def write_together(writers: dict[Path, Writer], force: bool = False) -> list[Path]:
+    """Write files that belong together (a mesh and its textures): all are complete before the first one appears.
+
+    Args:
+        writers: path to function that fills a binary file; put the file that refers to the others last.
+        force: allow existing files to be replaced.
+
+    Returns:
+        The paths.
+
+    Raises:
+        OutputError: one of them cannot be written; what was there before is untouched.
+    """
+    for path in writers:
+        check_output(path, force)
+    partial = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in writers}
+    try:
+        for path, writer in writers.items():
+            with _clear_errors(path), open(partial[path], "wb") as file:
+                writer(file)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in writers:
+            with _clear_errors(path):
+                os.replace(partial[path], path)
+    finally:
+        for leftover in partial.values():
+            leftover.unlink(missing_ok=True)
+    for parent in {path.parent for path in writers}:
+        _sync(parent)
+    return list(writers)
+
+
+@contextmanager
+def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
+    """Fill a folder that appears under its name only when it is complete.
+
+    Args:
+        path: where the folder is to be.
+        force: allow an existing folder to be replaced.
+
+    Yields:
+        A folder ``<name>.partial`` beside it, empty, to be filled; it is renamed at the end or removed after an error.
+
+    Raises:
+        OutputError: the folder cannot be written; what was there before is untouched.
+    """
+    path = check_output(path, force, folder=True)
+    partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".replaced")
+    with _clear_errors(path):
+        try:
+            for stale in (partial, old):
+                if stale.exists():
+                    shutil.rmtree(stale)
+            partial.mkdir()
+            yield partial
+            _sync_tree(partial)
+            if path.exists():
+                os.replace(path, old)
+            os.replace(partial, path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                os.replace(old, path)
+            raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+    _sync(path.parent)
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system's error into one line about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        reason, hint = _REASONS.get(error.errno, (error.strerror or str(error), "choose another path with --out"))
+        raise OutputError(f"cannot write {path}: {reason}", hint) from error
+
+
+def _sync_tree(folder: Path) -> None:
+    """Have every file below a folder on disk before the rename that makes it visible."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(root, name))
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or a rename within a folder, on disk; some systems (Windows, some network disks) cannot be asked to."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM):
+            raise
+    finally:
+        os.close(handle)
