@@ -1,0 +1,243 @@
+"""Edge collapses in order of quadric error that keep a closed manifold mesh closed and manifold (numba; import on use).
+
+Half-edge 3 f + i is the side of face f that starts at its corner i; ``start`` is its first vertex, ``twin`` the same side seen
+from the neighbouring face, ``out`` one half-edge that leaves each vertex.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+from numba import njit
+
+_PULL = 1e-3  # how strongly the new vertex is drawn to the edge's middle, relative to the quadric; decides on flat ground
+_THIN = 0.02  # triangles may not become thinner than this shape quality (1 is equilateral), nor thin ones three times thinner
+_TINY = 0.01  # edges below this part of the mean length are noise: collapsing them moves nothing that can be seen
+
+
+@njit(cache=True)
+def collapse_edges(position, start, twin, alive, free, target, min_cos):
+    """Collapse edges, cheapest first, until ``target`` faces are alive or no edge may be collapsed.
+
+    Args:
+        position: (N, 3) float64, changed in place.
+        start: (3 F,) int64, changed in place.
+        twin: (3 F,) int64, changed in place.
+        alive: (F,) bool, changed in place.
+        free: (F,) bool, the faces whose edges may be collapsed.
+        target: number of faces to reach.
+        min_cos: smallest allowed cosine between a face's normal before and after a collapse; -2 for any.
+
+    Returns:
+        Number of faces alive.
+
+    Reference: Garland and Heckbert, Surface Simplification Using Quadric Error Metrics (1997); link condition of Dey et al.,
+        Topology Preserving Edge Contraction (1999).
+    """
+    quadric, out = _quadrics(position, start, alive), _outgoing(len(position), start, alive)
+    version, mark = np.zeros(len(position), np.int64), np.full(len(position), -1, np.int64)
+    tiny = _TINY * _mean_length(position, start, alive)
+    heap = [(0.0, 0, 0, 0)]
+    heap.pop()
+    for h in range(len(start)):
+        if alive[h // 3] and free[h // 3] and h < twin[h]:
+            heap.append((_best(position, quadric, start[h], start[_next(h)])[0], h, 0, 0))
+    heapq.heapify(heap)
+    count, tries = alive.sum(), 0
+    while count > target and len(heap) > 0:
+        _, h, version_u, version_v = heapq.heappop(heap)
+        u, v = start[h], start[_next(h)]
+        if not alive[h // 3] or version[u] != version_u or version[v] != version_v:
+            continue
+        tries += 1
+        if not _link_is_simple(h, start, twin, out, mark, tries):
+            continue
+        _, x, y, z = _best(position, quadric, u, v)
+        if _length(position[u], position[v]) > tiny and (
+            _bends(u, v, x, y, z, position, start, twin, out, min_cos) or _bends(v, u, x, y, z, position, start, twin, out, min_cos)
+        ):
+            continue
+        _collapse(h, start, twin, out, alive)
+        position[v, 0], position[v, 1], position[v, 2] = x, y, z
+        quadric[v] += quadric[u]
+        version[v] += 1
+        version[u] += 1
+        count -= 2
+        around = out[v]
+        while True:
+            other = start[_next(around)]
+            heapq.heappush(heap, (_best(position, quadric, v, other)[0], around, version[v], version[other]))
+            around = twin[_previous(around)]
+            if around == out[v]:
+                break
+    return count
+
+
+@njit(cache=True)
+def _next(h):
+    return h + 1 if h % 3 < 2 else h - 2
+
+
+@njit(cache=True)
+def _previous(h):
+    return h - 1 if h % 3 > 0 else h + 2
+
+
+@njit(cache=True)
+def _length(p, q):
+    return np.sqrt(_squared(p[0] - q[0], p[1] - q[1], p[2] - q[2]))
+
+
+@njit(cache=True)
+def _mean_length(position, start, alive):
+    total = 0.0
+    for h in range(len(start)):
+        if alive[h // 3]:
+            total += _length(position[start[h]], position[start[_next(h)]])
+    return total / max(3 * alive.sum(), 1)
+
+
+@njit(cache=True)
+def _outgoing(count, start, alive):
+    """One half-edge that leaves each vertex."""
+    out = np.full(count, -1, np.int64)
+    for h in range(len(start)):
+        if alive[h // 3]:
+            out[start[h]] = h
+    return out
+
+
+@njit(cache=True)
+def _quadrics(position, start, alive):
+    """(N, 10) area-weighted sums of squared plane distances: xx xy xz yy yz zz, x y z, 1."""
+    quadric = np.zeros((len(position), 10))
+    for f in range(len(alive)):
+        if not alive[f]:
+            continue
+        a, b, c = position[start[3 * f]], position[start[3 * f + 1]], position[start[3 * f + 2]]
+        x, y, z = _cross(b[0] - a[0], b[1] - a[1], b[2] - a[2], c[0] - a[0], c[1] - a[1], c[2] - a[2])
+        length = np.sqrt(x * x + y * y + z * z)
+        if length < 1e-30:
+            continue
+        x, y, z = x / length, y / length, z / length
+        d = -(x * a[0] + y * a[1] + z * a[2])
+        row = np.array([x * x, x * y, x * z, y * y, y * z, z * z, x * d, y * d, z * d, d * d]) * (length / 2)
+        for i in range(3):
+            quadric[start[3 * f + i]] += row
+    return quadric
+
+
+@njit(cache=True)
+def _cross(ax, ay, az, bx, by, bz):
+    return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+
+
+@njit(cache=True)
+def _best(position, quadric, u, v):
+    """Cost and place of the vertex that an edge becomes: the least quadric error, drawn to the middle where that is flat."""
+    q = quadric[u] + quadric[v]
+    p, r = position[u], position[v]
+    mx, my, mz = (p[0] + r[0]) / 2, (p[1] + r[1]) / 2, (p[2] + r[2]) / 2
+    squared = (p[0] - r[0]) ** 2 + (p[1] - r[1]) ** 2 + (p[2] - r[2]) ** 2
+    pull = _PULL * (q[0] + q[3] + q[5]) + 1e-30
+    a, b, c, d, e, f = q[0] + pull, q[1], q[2], q[3] + pull, q[4], q[5] + pull
+    rx, ry, rz = pull * mx - q[6], pull * my - q[7], pull * mz - q[8]
+    # Cramer's rule; the matrix is symmetric and, with the pull, positive definite.
+    xx, xy, xz = d * f - e * e, c * e - b * f, b * e - c * d
+    yy, yz, zz = a * f - c * c, b * c - a * e, a * d - b * b
+    determinant = a * xx + b * xy + c * xz
+    x, y, z = mx, my, mz
+    if determinant > 0:
+        x = (xx * rx + xy * ry + xz * rz) / determinant
+        y = (xy * rx + yy * ry + yz * rz) / determinant
+        z = (xz * rx + yz * ry + zz * rz) / determinant
+        if (x - mx) ** 2 + (y - my) ** 2 + (z - mz) ** 2 > 4 * squared:
+            x, y, z = mx, my, mz
+    error = q[0] * x * x + q[3] * y * y + q[5] * z * z + 2 * (q[1] * x * y + q[2] * x * z + q[4] * y * z)
+    error += 2 * (q[6] * x + q[7] * y + q[8] * z) + q[9]
+    return max(error, 0.0) + 0.01 * pull * squared, x, y, z
+
+
+@njit(cache=True)
+def _link_is_simple(h, start, twin, out, mark, stamp):
+    """Whether the edge's ends have exactly the two opposite corners as common neighbours, so that no tunnel closes."""
+    u, v = start[h], start[_next(h)]
+    a, b = start[_previous(h)], start[_previous(twin[h])]
+    if a == b:
+        return False
+    g = out[u]
+    while True:
+        mark[start[_next(g)]] = stamp
+        g = twin[_previous(g)]
+        if g == out[u]:
+            break
+    common = 0
+    g = out[v]
+    while True:
+        common += mark[start[_next(g)]] == stamp
+        g = twin[_previous(g)]
+        if g == out[v]:
+            break
+    return common == 2 and _valence(a, twin, out) > 3 and _valence(b, twin, out) > 3
+
+
+@njit(cache=True)
+def _valence(vertex, twin, out):
+    h, count = out[vertex], 0
+    while True:
+        count += 1
+        h = twin[_previous(h)]
+        if h == out[vertex]:
+            return count
+
+
+@njit(cache=True)
+def _bends(u, v, x, y, z, position, start, twin, out, min_cos):
+    """Whether moving u to (x, y, z) turns a face that does not contain v too far, or makes it a needle."""
+    old = position[u]
+    h = out[u]
+    while True:
+        b, c = start[_next(h)], start[_previous(h)]
+        if b != v and c != v:
+            p, q = position[b], position[c]
+            sx, sy, sz = q[0] - p[0], q[1] - p[1], q[2] - p[2]
+            ax, ay, az = _cross(sx, sy, sz, old[0] - p[0], old[1] - p[1], old[2] - p[2])
+            bx, by, bz = _cross(sx, sy, sz, x - p[0], y - p[1], z - p[2])
+            before, after = np.sqrt(ax * ax + ay * ay + az * az), np.sqrt(bx * bx + by * by + bz * bz)
+            side = sx * sx + sy * sy + sz * sz
+            was = before / (
+                side + _squared(old[0] - p[0], old[1] - p[1], old[2] - p[2]) + _squared(old[0] - q[0], old[1] - q[1], old[2] - q[2])
+            )
+            now = after / (side + _squared(x - p[0], y - p[1], z - p[2]) + _squared(x - q[0], y - q[1], z - q[2]) + 1e-300)
+            # A face that is a needle already has no normal worth keeping.
+            if now * 3.4641 < min(_THIN, was * 1.1547) or (was * 3.4641 > 1e-3 and ax * bx + ay * by + az * bz < min_cos * before * after):
+                return True
+        h = twin[_previous(h)]
+        if h == out[u]:
+            return False
+
+
+@njit(cache=True)
+def _squared(x, y, z):
+    return x * x + y * y + z * z
+
+
+@njit(cache=True)
+def _collapse(h, start, twin, out, alive):
+    """Merge the start of h into its end; the two faces along h vanish and their other sides are joined."""
+    t = twin[h]
+    u, v = start[h], start[t]
+    a, b = start[_previous(h)], start[_previous(t)]
+    g = out[u]
+    while True:
+        start[g] = v
+        g = twin[_previous(g)]
+        if g == out[u]:
+            break
+    for side in (h, t):
+        one, other = twin[_next(side)], twin[_previous(side)]
+        twin[one], twin[other] = other, one
+        alive[side // 3] = False
+    # The dead sides still name their old neighbours, which live on.
+    out[u], out[a], out[b], out[v] = -1, twin[_next(h)], twin[_next(t)], twin[_previous(t)]
