@@ -83,9 +83,9 @@ class Estimate:
 class Fit:
     """NeuS: a signed distance field by volume rendering, on dense grids, coarse to fine."""
 
-    resolution: int = option(80, "samples along each side of the finest grid", 16, 256)
+    resolution: int = option(64, "samples along each side of the finest grid", 16, 256)
     levels: int = option(3, "grids in the pyramid, each half as fine as the next", 1, 5)
-    steps: int = option(120, "optimisation steps", 1, 100_000)
+    steps: int = option(80, "optimisation steps", 1, 100_000)
     rays: int = option(1024, "rays in each step", 16, 65536)
     samples: int = option(48, "samples along each ray", 8, 1024)
     learning_rate: float = option(0.006, "Adam's step in object units", 1e-6, 1)

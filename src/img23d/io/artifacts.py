@@ -1,0 +1,100 @@
+"""What the stages hand on, as safetensors files in the run folder, with pictures beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from img23d.fields.grid import FrozenGrid
+from img23d.io.images import save_image
+from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
+
+Scene = TypeVar("Scene", Views, ShapePrior)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor | None]) -> None:
+    """Write tensors that are there; None is left out."""
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None}, str(path))
+
+
+def save_views(views: Views, folder: Path) -> None:
+    """views.safetensors, and a picture of each map of the first view."""
+    tensors = {name: value for name, value in vars(views).items() if name != "cameras"}
+    save_tensors(folder / "views.safetensors", {**tensors, **vars(views.cameras)})
+    inside = views.mask[0, ..., None]
+    save_image(folder / "cutout.png", torch.cat([views.rgb[0], inside], -1).cpu())
+    save_image(folder / "mask.png", views.mask[0].cpu())
+    if views.depth is not None:
+        save_image(folder / "depth.png", depth_picture(views.depth[0], views.mask[0] > 0.5).cpu())
+    if views.normal is not None:
+        save_image(folder / "normal.png", ((views.normal[0] * 0.5 + 0.5) * inside).clamp(0, 1).cpu())
+
+
+def load_views(folder: Path, device: torch.device | str = "cpu") -> Views:
+    """What `save_views` wrote."""
+    tensors = load_file(str(folder / "views.safetensors"), str(device))
+    cameras = Cameras(*(tensors.pop(name) for name in ("cam_to_world", "focal", "center")))
+    return Views(cameras, **tensors)
+
+
+def save_prior(prior: ShapePrior, folder: Path) -> None:
+    """prior.safetensors and a picture of the far side's colours."""
+    save_tensors(folder / "prior.safetensors", dict(vars(prior)))
+    save_image(folder / "back.png", prior.back_rgb.clamp(0, 1).cpu())
+
+
+def load_prior(folder: Path, device: torch.device | str = "cpu") -> ShapePrior:
+    """What `save_prior` wrote."""
+    return ShapePrior(**load_file(str(folder / "prior.safetensors"), str(device)))
+
+
+def save_field(field: FrozenGrid, folder: Path) -> None:
+    """field.safetensors."""
+    save_tensors(folder / "field.safetensors", {"sdf": field.sdf_volume, "color": field.color_volume})
+
+
+def load_field(folder: Path, device: torch.device | str = "cpu") -> FrozenGrid:
+    """What `save_field` wrote."""
+    tensors = load_file(str(folder / "field.safetensors"), str(device))
+    return FrozenGrid(tensors["sdf"], tensors["color"])
+
+
+def save_mesh_artifact(mesh: Mesh, folder: Path) -> None:
+    """mesh.safetensors."""
+    save_tensors(folder / "mesh.safetensors", {"vertices": mesh.vertices, "faces": mesh.faces})
+
+
+def load_mesh_artifact(folder: Path, device: torch.device | str = "cpu") -> Mesh:
+    """What `save_mesh_artifact` wrote."""
+    tensors = load_file(str(folder / "mesh.safetensors"), str(device))
+    return Mesh(tensors["vertices"], tensors["faces"])
+
+
+def save_textured(asset: TexturedMesh, folder: Path) -> None:
+    """textured.safetensors, and the textures as pictures."""
+    tensors = {name: value for name, value in vars(asset).items() if isinstance(value, Tensor)}
+    material = torch.tensor(asset.metallic_roughness, dtype=torch.float64)
+    save_tensors(folder / "textured.safetensors", {**tensors, **vars(asset.mesh), "metallic_roughness": material})
+    save_image(folder / "base_color.png", asset.base_color.clamp(0, 1).cpu())
+    if asset.normal_map is not None:
+        save_image(folder / "normal_map.png", asset.normal_map.clamp(0, 1).cpu())
+
+
+def load_textured(folder: Path, device: torch.device | str = "cpu") -> TexturedMesh:
+    """What `save_textured` wrote."""
+    tensors = load_file(str(folder / "textured.safetensors"), str(device))
+    mesh = Mesh(tensors.pop("vertices"), tensors.pop("faces"))
+    metallic, roughness = tensors.pop("metallic_roughness").tolist()
+    return TexturedMesh(mesh, metallic_roughness=(metallic, roughness), **tensors)
+
+
+def depth_picture(depth: Tensor, inside: Tensor) -> Tensor:
+    """(H, W) in 0..1, near is bright, 0 outside."""
+    if not bool(inside.any()):
+        return torch.zeros_like(depth)
+    near, far = depth[inside].min(), depth[inside].max()
+    return torch.where(inside, 1 - 0.85 * (depth - near) / (far - near).clamp_min(1e-6), torch.zeros_like(depth)).clamp(0, 1)

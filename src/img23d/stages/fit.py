@@ -1,0 +1,162 @@
+"""Fit: a coarse signed distance field, volume-rendered (NeuS) and held to the photo and the prior."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from img23d.config import Fit
+from img23d.errors import FitError
+from img23d.fields.grid import FrozenGrid, GridField, gradient, sample_grid, upsample
+from img23d.ops.crop import resize_views_image
+from img23d.ops.losses import eikonal_loss, mask_cross_entropy, normal_cosine_loss, pearson_depth_loss, rgb_loss, weighted_mean
+from img23d.ops.neus import composite_weights, cube_interval, section_alpha
+from img23d.scene import Cameras, ShapePrior, Views
+from img23d.stages.context import Context
+
+VERSION = 1
+OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
+COLOR_RESOLUTION = 48
+TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
+COARSE_SAMPLES = 40
+
+
+def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> FrozenGrid:
+    """Optimise a `GridField` so that its rendering agrees with the views and its volume with the prior.
+
+    Raises:
+        FitError: the field lost its surface.
+    """
+    field = GridField(upsample(prior.sdf[None], options.resolution)[0], color_volume(views, prior), options.resolution, options.levels)
+    target = upsample(prior.sdf[None], options.resolution)[0].clamp(-TRUNCATION, TRUNCATION)
+    trust = upsample(prior.confidence[None], options.resolution)[0]
+    pixels = observe(views)
+    optimizer = torch.optim.Adam(
+        [{"params": field.residuals.parameters(), "lr": options.learning_rate}, {"params": [field.color_logit], "lr": options.color_learning_rate}],
+        betas=(0.9, 0.98),
+    )
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps, options.learning_rate * 0.05)
+    generator = context.generator()
+    for step in range(options.steps):
+        now = step / max(1, options.steps - 1)
+        picked = pick_pixels(pixels, options.rays, generator)
+        sdf = field.dense_sdf()
+        slope = gradient(sdf)
+        seen = render_rays(sdf, slope, field.dense_color(), picked["origin"], picked["direction"], options.samples, options.sharpness.at(now), generator)
+        inside = picked["mask"]
+        trusted = inside * picked["confidence"]
+        loss = (
+            options.rgb.at(now) * rgb_loss(seen["rgb"], picked["rgb"], inside)
+            + options.mask.at(now) * mask_cross_entropy(seen["opacity"], inside)
+            + options.depth.at(now) * pearson_depth_loss(seen["depth"], picked["depth"], trusted * seen["opacity"].detach())
+            + options.normal.at(now) * normal_cosine_loss(seen["normal"], picked["normal"], trusted)
+            + options.eikonal.at(now) * eikonal_loss(seen["slope"], torch.ones_like(seen["slope"][..., 0]))
+            # where the prior is sure, the field stays with it; the photo wins where rays see it
+            + options.volume.at(now) * weighted_mean((sdf.clamp(-TRUNCATION, TRUNCATION) - target).abs(), trust)
+            + options.smooth.at(now) * roughness(slope)
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        decay.step()
+        context.progress((step + 1) / options.steps, f"loss {float(loss.detach()):.3f}")
+    with torch.no_grad():
+        sdf = field.dense_sdf()
+        if not bool((sdf < 0).any()):
+            raise FitError("the field lost its surface", "--set fit.volume.start=5 --set fit.volume.end=5 holds it closer to the prior")
+        return FrozenGrid(sdf.clone(), field.dense_color().clone())
+
+
+def observe(views: Views) -> dict[str, Tensor]:
+    """All pixels of all views as flat tensors (P, ...), at the size that the grid can use."""
+    assert views.depth is not None and views.normal is not None and views.confidence is not None
+    size = min(OBSERVED_SIZE, views.mask.shape[-1])
+    origins, directions = views.cameras.rays(size, size)
+    maps = {name: resize_views_image(getattr(views, name), size) for name in ("rgb", "mask", "depth", "normal", "confidence")}
+    maps["normal"] = F.normalize(maps["normal"], dim=-1)
+    maps.update(origin=origins, direction=directions)
+    return {name: value.flatten(0, 2) for name, value in maps.items()}
+
+
+def pick_pixels(pixels: dict[str, Tensor], count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """A random batch: two thirds on the object, the rest anywhere in the picture."""
+    total, on_object = len(pixels["mask"]), torch.nonzero(pixels["mask"] > 0.5).flatten()
+    first = on_object[torch.randint(len(on_object), (2 * count // 3,), generator=generator).to(on_object.device)]
+    second = torch.randint(total, (count - len(first),), generator=generator).to(first.device)
+    chosen = torch.cat([first, second])
+    return {name: value[chosen] for name, value in pixels.items()}
+
+
+def render_rays(
+    sdf: Tensor, slope: Tensor, color: Tensor, origins: Tensor, directions: Tensor, samples: int, sharpness: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Volume-render rays through dense grids.
+
+    Args:
+        sdf: (R, R, R), slope: (3, R, R, R) its gradient, color: (3, C, C, C).
+        origins, directions: (N, 3); the ray parameter is z-depth.
+
+    Returns:
+        opacity (N,), depth (N,), rgb (N, 3), normal (N, 3) (not normalised) and slope (N, S - 1, 3) at the section middles.
+    """
+    near, far = occupied_interval(sdf.detach(), origins, directions, 6.0 / sharpness)
+    jitter = torch.rand(len(origins), samples, generator=generator).to(origins)
+    place = (torch.arange(samples, device=origins.device) + jitter) / samples
+    depth = near[:, None] + (far - near)[:, None] * place
+    points = origins[:, None] + depth[..., None] * directions[:, None]
+    values = sample_grid(torch.cat([sdf[None], slope]), points)
+    weights = composite_weights(section_alpha(values[..., 0], sharpness))
+    middle_depth = 0.5 * (depth[:, 1:] + depth[:, :-1])
+    middle_slope = 0.5 * (values[:, 1:, 1:] + values[:, :-1, 1:])
+    colors = sample_grid(color, 0.5 * (points[:, 1:] + points[:, :-1]))
+    opacity = weights.sum(-1)
+    return {
+        "opacity": opacity,
+        "depth": (weights * middle_depth).sum(-1) / opacity.clamp_min(1e-4),
+        "rgb": (weights[..., None] * colors).sum(1) / opacity.clamp_min(1e-4)[:, None],
+        "normal": (weights[..., None] * middle_slope).sum(1),
+        "slope": middle_slope,
+    }
+
+
+@torch.no_grad()
+def occupied_interval(sdf: Tensor, origins: Tensor, directions: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Skip empty space: the stretch of each ray that comes within ``margin`` of the surface, or closest to it.
+
+    Returns:
+        near (N,), far (N,) with far > near.
+    """
+    near, far = cube_interval(origins, directions)
+    far = torch.maximum(far, near + 1e-3)
+    step = (far - near) / COARSE_SAMPLES
+    depth = near[:, None] + step[:, None] * (torch.arange(COARSE_SAMPLES, device=origins.device) + 0.5)
+    distance = sample_grid(sdf[None], origins[:, None] + depth[..., None] * directions[:, None])[..., 0]
+    close = distance < torch.maximum(distance.amin(-1, keepdim=True), distance.new_tensor(0.0)) + margin + step[:, None]
+    first = close.float().argmax(-1)
+    last = COARSE_SAMPLES - 1 - close.flip(-1).float().argmax(-1)
+    return near + step * first, near + step * (last + 1)
+
+
+def roughness(slope: Tensor) -> Tensor:
+    """Mean squared change of the gradient between neighbouring samples: bends cost, slants do not."""
+    return sum(torch.diff(slope, dim=axis).square().mean() for axis in (1, 2, 3)) * slope.shape[1] / 3
+
+
+def color_volume(views: Views, prior: ShapePrior) -> Tensor:
+    """(3, C, C, C) colours to begin with: the photo's in front of the solid's middle, the prior's back colours behind it."""
+    line = torch.linspace(-1, 1, COLOR_RESOLUTION, device=prior.sdf.device)
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    projected = views.cameras.project(torch.stack([x, y, z], -1).reshape(-1, 3))[0]
+    grid = (projected[:, :2] * 2 - 1)[None, None]
+    both = torch.cat([views.rgb[0], prior.back_rgb], -1).permute(2, 0, 1)[None]
+    front, back = F.grid_sample(both, grid, align_corners=False, padding_mode="border")[0, :, 0].split(3)
+    middle = mid_depth(views.cameras, prior.sdf)
+    share = torch.sigmoid((projected[:, 2] - middle) * 20.0)
+    return (front * (1 - share) + back * share).reshape(3, *x.shape)
+
+
+def mid_depth(cameras: Cameras, sdf: Tensor) -> float:
+    """Mean z-depth of the solid's samples."""
+    index = torch.nonzero(sdf < 0).flip(-1).to(sdf) / (sdf.shape[0] - 1) * 2 - 1
+    return float(cameras.project(index)[0, :, 2].mean()) if len(index) else float(cameras.position[0].norm())

@@ -1,0 +1,186 @@
+"""Refine: DMTet, a deformable tetrahedral grid fitted to the views through differentiable marching tetrahedra and rasterisation.
+
+Reference: Shen et al., Deep Marching Tetrahedra (2021); DreamCraft3D stage 2 for the losses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from img23d.config import Refine
+from img23d.errors import FitError
+from img23d.fields.grid import SdfField
+from img23d.ops.crop import resize_views_image
+from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
+from img23d.ops.mesh_losses import face_pairs, laplacian_loss, mesh_edges, normal_consistency, sdf_sign_regularizer
+from img23d.ops.render import render
+from img23d.ops.smooth import taubin
+from img23d.ops.subdivide import surface_band
+from img23d.ops.tetgrid import tet_grid, unique_edges
+from img23d.ops.topology import largest_components, make_manifold
+from img23d.scene import Mesh, TetGrid, Views
+from img23d.stages.context import Context
+
+VERSION = 1
+FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
+BAND_RINGS = 2
+VIEWS_PER_STEP = 2
+SMALL_PART = 0.05  # separate parts below this share of the largest one's volume are floaters
+
+
+@dataclass
+class Deformable:
+    """The learnable state: a grid, its signed distances and offsets, and which vertices may move.
+
+    Offsets are bounded: a vertex moves at most ``reach`` along each axis, half the length of a grid edge, so no tet turns over.
+    """
+
+    grid: TetGrid
+    sdf: Tensor
+    offset: Tensor
+    reach: float
+    free: Tensor
+
+    def vertices(self) -> Tensor:
+        """(N, 3) deformed positions. Reference: DMTet section 3.1, v' = v + reach * tanh(offset)."""
+        return self.grid.vertices + self.reach * torch.tanh(self.offset)
+
+
+def refine(views: Views, field: SdfField, options: Refine, context: Context) -> Mesh:
+    """Fit a deformable tetrahedral grid to the views, starting from a signed distance field.
+
+    Returns:
+        A closed, manifold, outward mesh.
+
+    Raises:
+        FitError: no surface was left.
+    """
+    state = start(field, options, context)
+    parts = max(1, options.subdivisions)
+    first = round(options.steps * FIRST_PART) if options.subdivisions else 0
+    done = optimize(state, views, field, 0, first, options, context)
+    for part in range(options.subdivisions):
+        state = subdivided(state, context)
+        until = first + (options.steps - first) * (part + 1) // parts
+        done = optimize(state, views, field, done, until, options, context)
+    if not options.subdivisions:
+        optimize(state, views, field, 0, options.steps, options, context)
+    return finished(state, views, options, context)
+
+
+def start(field: SdfField, options: Refine, context: Context) -> Deformable:
+    """The band of a regular grid that the field's surface runs through."""
+    grid = tet_grid(options.resolution)
+    grid = TetGrid(grid.vertices.to(context.device), grid.tets.to(context.device))
+    with torch.no_grad():
+        sdf = field.sdf(grid.vertices)
+    rim = (grid.vertices.abs() > 1 - 1e-4).any(1)
+    sdf = torch.where(rim, sdf.abs().clamp_min(1e-3), sdf)  # outside at the cube's faces: the surface is closed
+    if not bool((sdf < 0).any()):
+        raise FitError("no surface to refine", "check the cut-out in 01_segment/mask.png")
+    return in_band(grid, sdf, torch.zeros_like(grid.vertices), 1.0 / options.resolution)
+
+
+def in_band(grid: TetGrid, sdf: Tensor, offset: Tensor, reach: float) -> Deformable:
+    """Keep the tets near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it."""
+    band = surface_band(grid.tets, sdf, BAND_RINGS)
+    inner = torch.ones(len(grid.vertices), dtype=torch.bool, device=sdf.device)
+    inner[grid.tets[~band].reshape(-1)] = False
+    inner &= ~(grid.vertices.abs() > 1 - 1e-4).any(1)
+    used = torch.zeros_like(inner)
+    used[grid.tets[band].reshape(-1)] = True
+    number = torch.cumsum(used, 0) - 1
+    kept = TetGrid(grid.vertices[used], number[grid.tets[band]])
+    return Deformable(kept, sdf[used].clone(), offset[used].clone(), reach, inner[used])
+
+
+def subdivided(state: Deformable, context: Context) -> Deformable:
+    """Split the tets round the surface in eight. Reference: DMTet section 3.1.2."""
+    with torch.no_grad():
+        selected = surface_band(state.grid.tets, state.sdf, 1)
+        grid, (sdf, offset) = context.tetrahedra.subdivide(state.grid, state.sdf, state.offset, selected=selected)
+        # a vertex keeps its place: halving the reach needs a larger offset
+        shift = (torch.tanh(offset) * 2).clamp(-0.98, 0.98)
+        return in_band(grid, sdf, torch.atanh(shift), state.reach / 2)
+
+
+def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context) -> int:
+    """Steps ``begin`` to ``until`` of the schedule; returns ``until``. The loop is the method: each loss is one line."""
+    if until <= begin:
+        return until
+    size = options.image_size if begin or not options.subdivisions else max(32, options.image_size // 2)
+    observed = smaller(views, min(size, views.mask.shape[-1]))
+    edges = unique_edges(state.grid.tets, len(state.grid.vertices))
+    generator = context.generator()
+    frozen = ~state.free
+    state.sdf.requires_grad_(True)
+    state.offset.requires_grad_(True)
+    coarse = 0.5 ** (begin > 0)
+    optimizer = torch.optim.Adam(
+        [
+            {"params": [state.sdf], "lr": options.learning_rate * coarse},
+            {"params": [state.offset], "lr": options.offset_learning_rate},
+        ],
+        betas=(0.8, 0.95),
+    )
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, until - begin, options.learning_rate * 0.05)
+    for step in range(begin, until):
+        now = step / max(1, options.steps - 1)
+        chosen = pick_views(observed, generator)
+        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(state.vertices(), state.grid.tets, state.sdf)
+        if len(faces) == 0:
+            raise FitError("the surface vanished during refine", "--set refine.learning_rate=0.001")
+        mesh = Mesh(vertices, faces)
+        seen = render(mesh, chosen.cameras, size, size, context.rasterizer).views
+        assert seen.depth is not None and seen.normal is not None and chosen.confidence is not None
+        both = (seen.mask.detach() > 0.99) & (chosen.mask > 0.99)
+        trusted = chosen.confidence * both
+        pairs, mesh_edge = face_pairs(faces), mesh_edges(faces)
+        loss = (
+            options.mask.at(now) * mask_loss(seen.mask, chosen.mask) / chosen.mask.mean()
+            + options.depth.at(now) * pearson_depth_loss(seen.depth[both], chosen.depth[both], trusted[both])
+            + options.normal.at(now) * normal_cosine_loss(seen.normal[both], chosen.normal[both], trusted[both])
+            + options.normal_consistency.at(now) * normal_consistency(vertices, faces, pairs)
+            # in units of the grid: the same weight at every resolution
+            + options.laplacian.at(now) * laplacian_loss(vertices, faces, mesh_edge) / state.reach**2
+            + options.sdf_sign.at(now) * sdf_sign_regularizer(state.sdf / state.reach, edges)
+            # what no view sees stays where the field put it
+            + options.anchor.at(now) * (field.sdf(vertices) / (4 * state.reach)).square().mean()
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        state.sdf.grad[frozen] = 0
+        state.offset.grad[frozen] = 0
+        optimizer.step()
+        decay.step()
+        context.progress((step + 1) / options.steps, f"{len(faces)} faces")
+    state.sdf, state.offset = state.sdf.detach(), state.offset.detach()
+    return until
+
+
+def finished(state: Deformable, views: Views, options: Refine, context: Context) -> Mesh:
+    """The last surface, without floaters, smoothed and manifold."""
+    with torch.no_grad():
+        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(state.vertices(), state.grid.tets, state.sdf)
+        if len(faces) == 0:
+            raise FitError("no surface was left after refine", "check the cut-out in 01_segment/mask.png")
+        mesh = largest_components(Mesh(vertices, faces), SMALL_PART)
+        return make_manifold(taubin(mesh, options.smooth))
+
+
+def smaller(views: Views, size: int) -> Views:
+    """The views at another size, as targets of a loss."""
+    assert views.depth is not None and views.normal is not None and views.confidence is not None
+    maps = {name: resize_views_image(getattr(views, name), size) for name in ("rgb", "mask", "depth", "normal", "confidence")}
+    return Views(views.cameras, **maps)
+
+
+def pick_views(views: Views, generator: torch.Generator) -> Views:
+    """At most `VIEWS_PER_STEP` of the views, at random."""
+    if len(views) <= VIEWS_PER_STEP:
+        return views
+    chosen = torch.randperm(len(views), generator=generator)[:VIEWS_PER_STEP].tolist()
+    return Views(*(None if value is None else value[chosen] for value in vars(views).values()))
