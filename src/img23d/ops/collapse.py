@@ -38,12 +38,7 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
     quadric, out = _quadrics(position, start, alive), _outgoing(len(position), start, alive)
     version, mark = np.zeros(len(position), np.int64), np.full(len(position), -1, np.int64)
     tiny = _TINY * _mean_length(position, start, alive)
-    heap = [(0.0, 0, 0, 0)]
-    heap.pop()
-    for h in range(len(start)):
-        if alive[h // 3] and free[h // 3] and h < twin[h]:
-            heap.append((_best(position, quadric, start[h], start[_next(h)])[0], h, 0, 0))
-    heapq.heapify(heap)
+    heap = _all_edges(position, quadric, start, twin, alive & free)
     count, tries = alive.sum(), 0
     while count > target and len(heap) > 0:
         _, h, version_u, version_v = heapq.heappop(heap)
@@ -64,14 +59,32 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
         version[v] += 1
         version[u] += 1
         count -= 2
-        around = out[v]
-        while True:
-            other = start[_next(around)]
-            heapq.heappush(heap, (_best(position, quadric, v, other)[0], around, version[v], version[other]))
-            around = twin[_previous(around)]
-            if around == out[v]:
-                break
+        _push_around(v, heap, position, quadric, version, start, twin, out)
     return count
+
+
+@njit(cache=True)
+def _all_edges(position, quadric, start, twin, chosen):
+    """The heap of (cost, half-edge, version of its start, version of its end), one per edge of the chosen faces."""
+    heap = [(0.0, 0, 0, 0)]
+    heap.pop()
+    for h in range(len(start)):
+        if chosen[h // 3] and h < twin[h]:
+            heap.append((_best(position, quadric, start[h], start[_next(h)])[0], h, 0, 0))
+    heapq.heapify(heap)
+    return heap
+
+
+@njit(cache=True)
+def _push_around(vertex, heap, position, quadric, version, start, twin, out):
+    """Put all edges of a changed vertex on the heap; their older entries carry an older version and will be skipped."""
+    h = out[vertex]
+    while True:
+        other = start[_next(h)]
+        heapq.heappush(heap, (_best(position, quadric, vertex, other)[0], h, version[vertex], version[other]))
+        h = twin[_previous(h)]
+        if h == out[vertex]:
+            break
 
 
 @njit(cache=True)
@@ -195,21 +208,20 @@ def _valence(vertex, twin, out):
 @njit(cache=True)
 def _bends(u, v, x, y, z, position, start, twin, out, min_cos):
     """Whether moving u to (x, y, z) turns a face that does not contain v too far, or makes it a needle."""
-    old = position[u]
+    ox, oy, oz = position[u]
     h = out[u]
     while True:
         b, c = start[_next(h)], start[_previous(h)]
         if b != v and c != v:
             p, q = position[b], position[c]
             sx, sy, sz = q[0] - p[0], q[1] - p[1], q[2] - p[2]
-            ax, ay, az = _cross(sx, sy, sz, old[0] - p[0], old[1] - p[1], old[2] - p[2])
+            ax, ay, az = _cross(sx, sy, sz, ox - p[0], oy - p[1], oz - p[2])
             bx, by, bz = _cross(sx, sy, sz, x - p[0], y - p[1], z - p[2])
             before, after = np.sqrt(ax * ax + ay * ay + az * az), np.sqrt(bx * bx + by * by + bz * bz)
             side = sx * sx + sy * sy + sz * sz
-            was = before / (
-                side + _squared(old[0] - p[0], old[1] - p[1], old[2] - p[2]) + _squared(old[0] - q[0], old[1] - q[1], old[2] - q[2])
-            )
-            now = after / (side + _squared(x - p[0], y - p[1], z - p[2]) + _squared(x - q[0], y - q[1], z - q[2]) + 1e-300)
+            sides_before = side + _squared(ox - p[0], oy - p[1], oz - p[2]) + _squared(ox - q[0], oy - q[1], oz - q[2])
+            sides_after = side + _squared(x - p[0], y - p[1], z - p[2]) + _squared(x - q[0], y - q[1], z - q[2])
+            was, now = before / (sides_before + 1e-300), after / (sides_after + 1e-300)
             # A face that is a needle already has no normal worth keeping.
             if now * 3.4641 < min(_THIN, was * 1.1547) or (was * 3.4641 > 1e-3 and ax * bx + ay * by + az * bz < min_cos * before * after):
                 return True
