@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from img23d.errors import FitError
-from img23d.ops.topology import components, drop_unused, euler_characteristic, half_edges, is_closed_manifold
+from img23d.ops.half_edges import half_edges
+from img23d.ops.topology import components, drop_unused, euler_characteristic, is_closed_manifold
 from img23d.scene import Mesh
 
 # How far a face may turn in one collapse (cosine), tried in this order until the count is reached.
@@ -23,7 +24,7 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
         faces: largest allowed number of faces, at least 4.
 
     Returns:
-        The reduced mesh. For open or non-manifold input nothing is promised but the count; see `img23d.ops.manifold`.
+        The reduced mesh. For open or non-manifold input nothing is promised but the count; see `img23d.ops.topology.make_manifold`.
 
     Raises:
         FitError: when the shape cannot be kept with so few faces.
