@@ -1,0 +1,47 @@
+"""A generator of household objects and toys: every seed is another textured solid with a name in plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from img23d.priors.objects import TrainingObject
+from img23d.priors.procedural.cartons import package
+from img23d.priors.procedural.creatures import creature
+from img23d.priors.procedural.furniture import piece
+from img23d.priors.procedural.parts import assemble
+from img23d.priors.procedural.tools import tool
+from img23d.priors.procedural.vehicles import vehicle
+from img23d.priors.procedural.vessels import vessel
+
+FAMILIES = {
+    "vessel": (vessel, 0.2),
+    "creature": (creature, 0.25),
+    "vehicle": (vehicle, 0.15),
+    "tool": (tool, 0.12),
+    "furniture": (piece, 0.14),
+    "package": (package, 0.14),
+}
+
+
+def random_object(rng: np.random.Generator) -> TrainingObject:
+    """An object of a random family.
+
+    Args:
+        rng: the only source of chance; the same state gives the same object.
+
+    Returns:
+        at most 10,000 faces, +Y up, front towards +Z, bounding box centred, longest side 1.
+    """
+    names, weights = list(FAMILIES), np.array([weight for _, weight in FAMILIES.values()])
+    return object_of(names[rng.choice(len(names), p=weights / weights.sum())], rng)
+
+
+def object_of(family: str, rng: np.random.Generator) -> TrainingObject:
+    """An object of a named family; see `random_object`.
+
+    Raises:
+        ValueError: there is no such family.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"no family {family!r}; there are {', '.join(FAMILIES)}")
+    return assemble(FAMILIES[family][0](rng))
