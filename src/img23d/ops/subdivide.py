@@ -30,9 +30,7 @@ def subdivide(grid: TetGrid, *features: Tensor, selected: Tensor | None = None) 
         diagonal, which on our body-centred grid keeps all tets congruent, level after level; all eight parts have exactly an
         eighth of the volume whichever diagonal is cut, so none can turn inside out.
     """
-    vertices, tets = grid.vertices, grid.tets
-    if selected is not None:
-        vertices, tets, features = _compact(vertices, tets[selected], features)
+    vertices, tets, features = select_tets(grid, features, selected)
     tets = shortest_diagonal_first(vertices, tets)
     keys, inverse = torch.unique(edge_keys(tets, len(vertices)), return_inverse=True)
     first, second = keys // max(len(vertices), 1), keys % max(len(vertices), 1)
@@ -85,9 +83,12 @@ def shortest_diagonal_first(vertices: Tensor, tets: Tensor) -> Tensor:
     return tets
 
 
-def _compact(vertices: Tensor, tets: Tensor, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Drop the vertices that no tet uses, keeping the order of the others."""
-    used = torch.zeros(len(vertices), dtype=torch.bool, device=tets.device)
+def select_tets(grid: TetGrid, features: tuple[Tensor, ...], selected: Tensor | None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Vertices, tets and features of part of a grid, without the vertices that it does not use; the others keep their order."""
+    if selected is None:
+        return grid.vertices, grid.tets, features
+    tets = grid.tets[selected]
+    used = torch.zeros(len(grid.vertices), dtype=torch.bool, device=tets.device)
     used[tets.reshape(-1)] = True
     number = torch.cumsum(used, 0) - 1
-    return vertices[used], number[tets], tuple(values[used] for values in features)
+    return grid.vertices[used], number[tets], tuple(values[used] for values in features)
