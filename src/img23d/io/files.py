@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -143,6 +144,11 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
     _sync(path.parent)
+
+
+def plain_stem(path: str | Path) -> str:
+    """The name to begin side files with: readers of text formats end names at spaces, and few decode other characters."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", Path(path).stem)
 
 
 @contextmanager
