@@ -97,7 +97,7 @@ class Fit:
     normal: Ramp = constant(0.1)
     eikonal: Ramp = constant(0.03)
     volume: Ramp = constant(2.0)
-    smooth: Ramp = constant(0.05)
+    smooth: Ramp = constant(0.3)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ class Refine:
     depth: Ramp = constant(0.1)
     normal: Ramp = constant(0.25)
     normal_consistency: Ramp = ramp(0.1, 0.04)
-    laplacian: Ramp = constant(0.3)
+    laplacian: Ramp = constant(0.03)
+    coherence: Ramp = constant(1.0)
     sdf_sign: Ramp = ramp(0.2, 0.01, 0.0, 0.25)
     anchor: Ramp = constant(1.0)
     smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface", 0, 50)

@@ -28,21 +28,29 @@ VERSION = 1
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 BAND_RINGS = 2
 VIEWS_PER_STEP = 2
+CALM = 3.0  # gradients below this many root mean squares take less than half a step
 SMALL_PART = 0.05  # separate parts below this share of the largest one's volume are floaters
 
 
 @dataclass
 class Deformable:
-    """The learnable state: a grid, its signed distances and offsets, and which vertices may move.
+    """The learnable state: a grid, the change of its signed distances, the vertices' offsets, and which vertices may move.
 
-    Offsets are bounded: a vertex moves at most ``reach`` along each axis, half the length of a grid edge, so no tet turns over.
+    The distances are the field's plus a learnt change, so that a subdivided grid takes the field's own values at its new vertices
+    instead of the facets of the coarse grid. Offsets are bounded: a vertex moves at most ``reach`` along each axis, half the
+    length of a grid edge, so no tet turns over.
     """
 
     grid: TetGrid
-    sdf: Tensor
+    start: Tensor
+    change: Tensor
     offset: Tensor
     reach: float
     free: Tensor
+
+    def sdf(self) -> Tensor:
+        """(N,) signed distances."""
+        return self.start + self.change
 
     def vertices(self) -> Tensor:
         """(N, 3) deformed positions. Reference: DMTet section 3.1, v' = v + reach * tanh(offset)."""
@@ -63,7 +71,7 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context) -> 
     first = round(options.steps * FIRST_PART) if options.subdivisions else 0
     done = optimize(state, views, field, 0, first, options, context)
     for part in range(options.subdivisions):
-        state = subdivided(state, context)
+        state = subdivided(state, field, context)
         until = first + (options.steps - first) * (part + 1) // parts
         done = optimize(state, views, field, done, until, options, context)
     if not options.subdivisions:
@@ -75,36 +83,46 @@ def start(field: SdfField, options: Refine, context: Context) -> Deformable:
     """The band of a regular grid that the field's surface runs through."""
     grid = tet_grid(options.resolution)
     grid = TetGrid(grid.vertices.to(context.device), grid.tets.to(context.device))
-    with torch.no_grad():
-        sdf = field.sdf(grid.vertices)
-    rim = (grid.vertices.abs() > 1 - 1e-4).any(1)
-    sdf = torch.where(rim, sdf.abs().clamp_min(1e-3), sdf)  # outside at the cube's faces: the surface is closed
+    sdf = field_sdf(field, grid.vertices)
     if not bool((sdf < 0).any()):
         raise FitError("no surface to refine", "check the cut-out in 01_segment/mask.png")
-    return in_band(grid, sdf, torch.zeros_like(grid.vertices), 1.0 / options.resolution)
+    return in_band(grid, sdf, torch.zeros_like(sdf), torch.zeros_like(grid.vertices), 1.0 / options.resolution)
 
 
-def in_band(grid: TetGrid, sdf: Tensor, offset: Tensor, reach: float) -> Deformable:
+@torch.no_grad()
+def field_sdf(field: SdfField, vertices: Tensor) -> Tensor:
+    """(N,) the field's distances, positive on the faces of the cube, where the surface must close."""
+    sdf = field.sdf(vertices)
+    return torch.where(on_cube(vertices), sdf.abs().clamp_min(1e-3), sdf)
+
+
+def on_cube(vertices: Tensor) -> Tensor:
+    """(N,) bool: on the faces of [-1, 1]^3."""
+    return (vertices.abs() > 1 - 1e-4).any(1)
+
+
+def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, offset: Tensor, reach: float) -> Deformable:
     """Keep the tets near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it."""
-    band = surface_band(grid.tets, sdf, BAND_RINGS)
-    inner = torch.ones(len(grid.vertices), dtype=torch.bool, device=sdf.device)
+    band = surface_band(grid.tets, sdf + change, BAND_RINGS)
+    inner = ~on_cube(grid.vertices)
     inner[grid.tets[~band].reshape(-1)] = False
-    inner &= ~(grid.vertices.abs() > 1 - 1e-4).any(1)
     used = torch.zeros_like(inner)
     used[grid.tets[band].reshape(-1)] = True
     number = torch.cumsum(used, 0) - 1
     kept = TetGrid(grid.vertices[used], number[grid.tets[band]])
-    return Deformable(kept, sdf[used].clone(), offset[used].clone(), reach, inner[used])
+    return Deformable(kept, sdf[used], change[used].clone(), offset[used].clone(), reach, inner[used])
 
 
-def subdivided(state: Deformable, context: Context) -> Deformable:
+@torch.no_grad()
+def subdivided(state: Deformable, field: SdfField, context: Context) -> Deformable:
     """Split the tets round the surface in eight. Reference: DMTet section 3.1.2."""
-    with torch.no_grad():
-        selected = surface_band(state.grid.tets, state.sdf, 1)
-        grid, (sdf, offset) = context.tetrahedra.subdivide(state.grid, state.sdf, state.offset, selected=selected)
-        # a vertex keeps its place: halving the reach needs a larger offset
-        shift = (torch.tanh(offset) * 2).clamp(-0.98, 0.98)
-        return in_band(grid, sdf, torch.atanh(shift), state.reach / 2)
+    selected = surface_band(state.grid.tets, state.sdf(), 1)
+    grid, (old, change, offset) = context.tetrahedra.subdivide(state.grid, state.start, state.change, state.offset, selected=selected)
+    new = field_sdf(field, grid.vertices)
+    # on the rim of the kept tets the sign must stay, or the surface would end there
+    new = torch.where((new + change).sign() == (old + change).sign(), new, old)
+    shift = (torch.tanh(offset) * 2).clamp(-0.98, 0.98)  # a vertex keeps its place: half the reach needs a larger offset
+    return in_band(grid, new, change, torch.atanh(shift), state.reach / 2)
 
 
 def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context) -> int:
@@ -116,12 +134,12 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
     edges = unique_edges(state.grid.tets, len(state.grid.vertices))
     generator = context.generator()
     frozen = ~state.free
-    state.sdf.requires_grad_(True)
+    state.change.requires_grad_(True)
     state.offset.requires_grad_(True)
     coarse = 0.5 ** (begin > 0)
     optimizer = torch.optim.Adam(
         [
-            {"params": [state.sdf], "lr": options.learning_rate * coarse},
+            {"params": [state.change], "lr": options.learning_rate * coarse},
             {"params": [state.offset], "lr": options.offset_learning_rate},
         ],
         betas=(0.8, 0.95),
@@ -130,7 +148,8 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
     for step in range(begin, until):
         now = step / max(1, options.steps - 1)
         chosen = pick_views(observed, generator)
-        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(state.vertices(), state.grid.tets, state.sdf)
+        sdf = state.sdf()
+        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(state.vertices(), state.grid.tets, sdf)
         if len(faces) == 0:
             raise FitError("the surface vanished during refine", "--set refine.learning_rate=0.001")
         mesh = Mesh(vertices, faces)
@@ -144,27 +163,43 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
             + options.depth.at(now) * pearson_depth_loss(seen.depth[both], chosen.depth[both], trusted[both])
             + options.normal.at(now) * normal_cosine_loss(seen.normal[both], chosen.normal[both], trusted[both])
             + options.normal_consistency.at(now) * normal_consistency(vertices, faces, pairs)
-            # in units of the grid: the same weight at every resolution
+            # lengths in units of the grid: the same weights at every resolution
             + options.laplacian.at(now) * laplacian_loss(vertices, faces, mesh_edge) / state.reach**2
-            + options.sdf_sign.at(now) * sdf_sign_regularizer(state.sdf / state.reach, edges)
+            + options.coherence.at(now) * incoherence(state, edges)
+            + options.sdf_sign.at(now) * sdf_sign_regularizer(sdf / state.reach, edges)
             # what no view sees stays where the field put it
             + options.anchor.at(now) * (field.sdf(vertices) / (4 * state.reach)).square().mean()
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        state.sdf.grad[frozen] = 0
+        state.change.grad[frozen] = 0
         state.offset.grad[frozen] = 0
+        for group in optimizer.param_groups:
+            # Adam turns the faintest gradient into a full step; where only regularisers pull, that grows lumps
+            gradient = group["params"][0].grad
+            group["eps"] = float(gradient.square().mean().sqrt()) * CALM + 1e-12
         optimizer.step()
         decay.step()
         context.progress((step + 1) / options.steps, f"{len(faces)} faces")
-    state.sdf, state.offset = state.sdf.detach(), state.offset.detach()
+    state.change, state.offset = state.change.detach(), state.offset.detach()
     return until
+
+
+def incoherence(state: Deformable, edges: Tensor) -> Tensor:
+    """Mean squared difference, along grid edges, of what was learnt: the surface moves as a whole, not vertex by vertex.
+
+    A Laplacian of the extracted mesh alone would not do: its vertices slide along grid edges, and gathering them in clumps at
+    the grid's vertices lowers it while the surface turns into terraces.
+    """
+    change = (state.change[edges[:, 0]] - state.change[edges[:, 1]]) / state.reach
+    offset = torch.tanh(state.offset[edges[:, 0]]) - torch.tanh(state.offset[edges[:, 1]])
+    return change.square().mean() + offset.square().mean()
 
 
 def finished(state: Deformable, views: Views, options: Refine, context: Context) -> Mesh:
     """The last surface, without floaters, smoothed and manifold."""
     with torch.no_grad():
-        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(state.vertices(), state.grid.tets, state.sdf)
+        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(state.vertices(), state.grid.tets, state.sdf())
         if len(faces) == 0:
             raise FitError("no surface was left after refine", "check the cut-out in 01_segment/mask.png")
         mesh = largest_components(Mesh(vertices, faces), SMALL_PART)
