@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -94,7 +95,7 @@ def face_ids(points: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
     jobs = [
         (pixels[view].contiguous().numpy(), corners, first, inverse_depth[view, first:last], ids[view, first:last])
         for view in range(len(pixels))
-        for first, last in zip(edges, edges[1:])
+        for first, last in itertools.pairwise(edges)
     ]
     if threads == 1 or len(jobs) == 1:
         for job in jobs:

@@ -54,12 +54,14 @@ class BackendRasterizer:
         return self.smooth(image, ids, points, faces)
 
 
-def choose_rasterizer(name: RasterizerName = "auto", device: torch.device | str = "cpu") -> BackendRasterizer:
+def choose_rasterizer(name: RasterizerName = "auto", device: torch.device | str = "cpu", own_antialias: bool = False) -> BackendRasterizer:
     """The rasteriser of that name, or the fastest that is there.
 
     Args:
         name: ``auto`` takes nvdiffrast on CUDA where it is installed, else torch on an accelerator and numba on the CPU.
         device: where the meshes live.
+        own_antialias: let the backend antialias where it can (nvdiffrast). Off, because it misses the silhouettes of fine meshes; see
+            `img23d.ops.antialias.antialias`.
 
     Raises:
         BackendError: a backend named by the user cannot be loaded; never raised for ``auto``.
@@ -74,7 +76,7 @@ def choose_rasterizer(name: RasterizerName = "auto", device: torch.device | str 
     if name == "open3d":
         return open3d_rasterizer()
     if name == "nvdiffrast":
-        return nvdiffrast_rasterizer(kind)
+        return nvdiffrast_rasterizer(kind, own_antialias)
     raise ValueError(f"unknown rasteriser {name!r}")
 
 
@@ -104,7 +106,7 @@ def open3d_rasterizer() -> BackendRasterizer:
     return BackendRasterizer("open3d", raster_open3d.face_ids)
 
 
-def nvdiffrast_rasterizer(kind: str) -> BackendRasterizer:
+def nvdiffrast_rasterizer(kind: str, own_antialias: bool) -> BackendRasterizer:
     """NVIDIA's CUDA rasteriser."""
     hint = (
         "pip install --no-build-isolation git+https://github.com/NVlabs/nvdiffrast "
@@ -118,4 +120,4 @@ def nvdiffrast_rasterizer(kind: str) -> BackendRasterizer:
         raster_nvdiffrast.probe()
     except (ImportError, OSError, RuntimeError) as error:
         raise BackendError(f"the nvdiffrast rasteriser cannot be loaded: {error}", hint) from error
-    return BackendRasterizer("nvdiffrast", raster_nvdiffrast.face_ids, raster_nvdiffrast.antialias)
+    return BackendRasterizer("nvdiffrast", raster_nvdiffrast.face_ids, raster_nvdiffrast.antialias if own_antialias else antialias)

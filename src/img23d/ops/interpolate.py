@@ -63,7 +63,7 @@ def fragments(ids: Tensor, points: Tensor, faces: Tensor) -> Fragments:
     # The clamp only acts on rounding: the centre is inside, but on a sliver float32 may say otherwise by any factor.
     inside = (area / torch.where(total == 0, torch.ones_like(total), total)).clamp(0, 1)
     weights = inside / inside.sum(-1, keepdim=True).clamp(min=0.5)
-    return Fragments((views, height, width), pixel, face, corners, weights, sum(w * d for w, d in zip(weights.unbind(1), z)))
+    return Fragments((views, height, width), pixel, face, corners, weights, weighted_sum(weights, z))
 
 
 def interpolate(seen: Fragments, attributes: Tensor, corners: Tensor | None = None) -> Tensor:
@@ -78,9 +78,15 @@ def interpolate(seen: Fragments, attributes: Tensor, corners: Tensor | None = No
         (P, C); `to_image` makes pictures of it.
     """
     rows = seen.corners if corners is None else corners.index_select(0, seen.face)
-    columns, weights = [row.contiguous() for row in rows.unbind(1)], seen.weights.unbind(1)
+    columns = [row.contiguous() for row in rows.unbind(1)]
     # Channel by channel: gathering one number at a time is several times faster, forth and back, than gathering rows.
-    return torch.stack([sum(w * channel.index_select(0, k) for w, k in zip(weights, columns)) for channel in attributes.unbind(1)], -1)
+    values = [[channel.index_select(0, column) for column in columns] for channel in attributes.unbind(1)]
+    return torch.stack([weighted_sum(seen.weights, three) for three in values], -1)
+
+
+def weighted_sum(weights: Tensor, values: list[Tensor]) -> Tensor:
+    """(P,) sum of three (P,) values with (P, 3) weights."""
+    return weights[:, 0] * values[0] + weights[:, 1] * values[1] + weights[:, 2] * values[2]
 
 
 def to_image(seen: Fragments, values: Tensor, background: float = 0.0) -> Tensor:

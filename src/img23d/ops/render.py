@@ -77,14 +77,33 @@ def render(
     if attributes is not None:
         layers.append(interpolate(seen, attributes))
     sharp = to_image(seen, torch.cat(layers, -1))
-    smooth = rasterizer.antialias(sharp, ids, points, mesh.faces)
-    mask = smooth[..., 0]
-    straight = smooth / torch.where(mask > LEAST_MASK, mask, torch.ones_like(mask))[..., None]
-    depth = torch.where(ids >= 0, sharp[..., 1], straight[..., 1])
-    extra = straight[..., 5:]
-    rgb = extra[..., :3] if extra.shape[-1] >= 3 else torch.full_like(sharp[..., :3], GREY)
-    views = Views(cameras, rgb, mask.clamp(0, 1), depth, normalize(straight[..., 2:5], dim=-1, eps=TINY))
-    return Rendering(views, ids, None if attributes is None else extra, seen)
+    image = undo_coverage(sharp, rasterizer.antialias(sharp, ids, points, mesh.faces))
+    mask, depth, normal, extra = image[..., 0], image[..., 1], image[..., 2:5], image[..., 5:]
+    rgb = extra[..., :3] if extra.shape[-1] >= 3 else torch.full_like(normal, GREY)
+    return Rendering(Views(cameras, rgb, mask, depth, normal), ids, None if attributes is None else extra, seen)
+
+
+def undo_coverage(sharp: Tensor, smooth: Tensor) -> Tensor:
+    """What the pixels show, not multiplied by how much of them is covered.
+
+    Only the few pixels that the antialiasing has touched are looked at; all others are right already.
+
+    Args:
+        sharp: (V, H, W, 5 + C) coverage, depth, normal and attributes at the pixel centres, 0 where nothing is hit.
+        smooth: (V, H, W, 5 + C) the same, antialiased.
+
+    Returns:
+        (V, H, W, 5 + C): coverage in 0..1; depth of the covered pixels as in ``sharp``; normals of unit length.
+    """
+    channels = smooth.shape[-1]
+    before, after = sharp.reshape(-1, channels), smooth.reshape(-1, channels)
+    touched = torch.nonzero((before != after).any(-1))[:, 0]
+    old, new = before.index_select(0, touched), after.index_select(0, touched)
+    mask = new[:, :1]
+    shown = new[:, 1:] / torch.where(mask > LEAST_MASK, mask, torch.ones_like(mask))
+    depth = torch.where(old[:, :1] > 0, old[:, 1:2], shown[:, :1])
+    normal = normalize(shown[:, 1:4], dim=-1, eps=TINY)
+    return after.index_copy(0, touched, torch.cat([mask.clamp(0, 1), depth, normal, shown[:, 4:]], -1)).reshape(smooth.shape)
 
 
 def shading_normals(mesh: Mesh, seen: Fragments, normals: Literal["vertex", "face"]) -> Tensor:

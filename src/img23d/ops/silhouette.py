@@ -34,16 +34,16 @@ def silhouette_edges(points: Tensor, faces: Tensor) -> Silhouette:
         points: (V, N, 3) projected vertices: x, y image fractions and z-depth. Faces that the rasteriser leaves out do not count.
         faces: (F, 3) int64, in any winding.
     """
-    low, high, group, order = edge_table(faces, points.shape[1])
-    half_edge_sign = torch.where(faces < faces[:, [1, 2, 0]], 1.0, -1.0).T.reshape(-1)[order].to(points.dtype)
-    face = order % max(len(faces), 1)
+    low, high, group, order, sign = edge_table(faces, points.shape[1])
+    corners, face = [corner.contiguous() for corner in faces.unbind(1)], order % max(len(faces), 1)
+    sign = sign.to(points.dtype)
     found = []
     for view, (x, y, z) in enumerate(table.unbind(1) for table in points):
-        (ax, bx, cx), (ay, by, cy) = ([axis.index_select(0, k) for k in faces.T.contiguous().unbind(0)] for axis in (x, y))
+        (ax, bx, cx), (ay, by, cy) = ([axis.index_select(0, corner) for corner in corners] for axis in (x, y))
         turn = torch.sign((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
         if not bool((z > NEAR).all()):
-            turn = turn * (z > NEAR)[faces].all(1)
-        side = turn.index_select(0, face) * half_edge_sign
+            turn = torch.where((z > NEAR)[faces].all(1), turn, torch.zeros_like(turn))
+        side = turn.index_select(0, face) * sign
         total = torch.zeros_like(low, dtype=points.dtype).index_add_(0, group, side)
         weight = torch.zeros_like(total).index_add_(0, group, side.abs())
         # An edge-on face has no side and does not vote.
@@ -52,14 +52,20 @@ def silhouette_edges(points: Tensor, faces: Tensor) -> Silhouette:
     return Silhouette(*(torch.cat(parts) for parts in zip(*found)))
 
 
-def edge_table(faces: Tensor, vertices: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def edge_table(faces: Tensor, vertices: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The edges of a mesh.
 
     Returns:
-        the two vertices of each of the E edges, smaller index first, (E,) and (E,); for each of the 3 F half-edges in sorted order
-        its edge (3 F,); and that order (3 F,): half-edge k * F + f is corner k to corner k + 1 of face f.
+        the two vertices of each of the E edges, smaller index first, (E,) and (E,); and for each of the 3 F half-edges in sorted
+        order its edge (3 F,), its place k * F + f (3 F,) as corner k to k + 1 of face f, and +1 where it runs from the smaller
+        vertex to the larger, else -1 (3 F,).
     """
-    a, b = faces.T.reshape(-1), faces[:, [1, 2, 0]].T.reshape(-1)
-    key, order = torch.sort(torch.minimum(a, b) * vertices + torch.maximum(a, b))
-    edges, group = torch.unique_consecutive(key, return_inverse=True)
-    return edges // max(vertices, 1), edges % max(vertices, 1), group, order
+    a, b, c = (corner.contiguous() for corner in faces.unbind(1))
+    start, stop = torch.cat([a, b, c]), torch.cat([b, c, a])
+    key, order = torch.sort(torch.minimum(start, stop) * vertices + torch.maximum(start, stop))
+    fresh = torch.ones_like(key, dtype=torch.bool)
+    fresh[1:] = key[1:] != key[:-1]
+    edges = key[fresh]
+    low = torch.div(edges, max(vertices, 1), rounding_mode="floor")
+    sign = torch.where(start < stop, 1, -1).index_select(0, order)
+    return low, edges - low * vertices, fresh.cumsum(0) - 1, order, sign
