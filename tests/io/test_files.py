@@ -18,7 +18,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_writes_the_bytes_with_the_usual_permissions(tmp_path: Path) -> None:
-    path = atomic_write(tmp_path / "a.bin", lambda file: file.write(b"hello"))
+    path = atomic_write(tmp_path / "a.bin", lambda partial: partial.write_bytes(b"hello"))
     assert path.read_bytes() == b"hello"
     (tmp_path / "plain").write_bytes(b"")
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -29,9 +29,9 @@ def test_an_existing_file_is_kept_without_force_and_replaced_with_it(tmp_path: P
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     with pytest.raises(OutputError, match=r"already there.*\n.*--force"):
-        atomic_write(path, lambda file: file.write(b"new"))
+        atomic_write(path, lambda partial: partial.write_bytes(b"new"), force=False)
     assert path.read_bytes() == b"old"
-    atomic_write(path, lambda file: file.write(b"new"), force=True)
+    atomic_write(path, lambda partial: partial.write_bytes(b"new"))
     assert path.read_bytes() == b"new"
 
 
@@ -40,8 +40,8 @@ def test_a_failing_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, err
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
 
-    def fail(file) -> None:
-        file.write(b"half")
+    def fail(partial: Path) -> None:
+        partial.write_bytes(b"half")
         raise error
 
     with pytest.raises(OutputError, match=r"full|read-only") as caught:
@@ -55,7 +55,7 @@ def test_a_real_limit_of_the_system_is_caught_while_buffers_are_flushed(tmp_path
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(OutputError, match="too large"):
-            atomic_write(tmp_path / "a.bin", lambda file: file.write(b"x" * 10_000))
+            atomic_write(tmp_path / "a.bin", lambda partial: partial.write_bytes(b"x" * 10_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(tmp_path) == set()
@@ -63,8 +63,8 @@ def test_a_real_limit_of_the_system_is_caught_while_buffers_are_flushed(tmp_path
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_any_other_error_passes_through_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    def fail(file) -> None:
-        file.write(b"half")
+    def fail(partial: Path) -> None:
+        partial.write_bytes(b"half")
         raise error
 
     with pytest.raises(error):
@@ -85,7 +85,7 @@ def test_impossible_places_are_named(tmp_path: Path) -> None:
         (tmp_path / ("x" * 300), "too long"),
     ]:
         with pytest.raises(OutputError, match=words):
-            atomic_write(path, lambda file: None, force=True)
+            atomic_write(path, lambda partial: None, force=True)
     with pytest.raises(OutputError, match="a file of that name"), atomic_folder(tmp_path / "file", force=True):
         pass
     assert names(tmp_path) == {"file", "folder"}
@@ -102,13 +102,15 @@ def test_a_folder_without_permission_is_named_before_any_work(tmp_path: Path, mo
 
 
 def test_files_that_belong_together_appear_together(tmp_path: Path) -> None:
-    def fail(file) -> None:
+    def fail(partial: Path) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     with pytest.raises(OutputError, match="full"):
-        write_together({tmp_path / "a.png": lambda file: file.write(b"1"), tmp_path / "a.obj": fail})
+        write_together({tmp_path / "a.png": lambda partial: partial.write_bytes(b"1"), tmp_path / "a.obj": fail})
     assert names(tmp_path) == set()
-    write_together({tmp_path / "a.png": lambda file: file.write(b"1"), tmp_path / "a.obj": lambda file: file.write(b"2")})
+    write_together(
+        {tmp_path / "a.png": lambda partial: partial.write_bytes(b"1"), tmp_path / "a.obj": lambda partial: partial.write_bytes(b"2")}
+    )
     assert names(tmp_path) == {"a.png", "a.obj"}
 
 
@@ -119,7 +121,7 @@ def test_folder_appears_only_when_complete_and_replaces_the_old_one_whole(tmp_pa
         (folder / "sub" / "a").write_bytes(b"1")
         assert not path.exists()
     assert (path / "sub" / "a").read_bytes() == b"1"
-    with pytest.raises(OutputError, match="already there"), atomic_folder(path):
+    with pytest.raises(OutputError, match="already there"), atomic_folder(path, force=False):
         pass
     with pytest.raises(OutputError, match="full"), atomic_folder(path, force=True) as folder:
         raise OSError(errno.ENOSPC, "full")

@@ -9,11 +9,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from img23d.errors import OutputError
 
-Writer = Callable[[IO[bytes]], object]
+Writer = Callable[[Path], object]
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "free some space or choose another disk with --out"),
@@ -59,13 +58,13 @@ def check_output(path: str | Path, force: bool = False, folder: bool = False) ->
     return path
 
 
-def atomic_write(path: str | Path, writer: Writer, force: bool = False) -> Path:
+def atomic_write(path: str | Path, writer: Writer, force: bool = True) -> Path:
     """Write one file whole or not at all.
 
     Args:
         path: where the file is to be.
-        writer: called with a binary file to fill.
-        force: allow an existing file to be replaced.
+        writer: called with a temporary path in the same folder and with the same suffix, to be written.
+        force: replace an existing file; otherwise it is an error.
 
     Returns:
         The path.
@@ -76,12 +75,12 @@ def atomic_write(path: str | Path, writer: Writer, force: bool = False) -> Path:
     return write_together({Path(path): writer}, force)[0]
 
 
-def write_together(writers: dict[Path, Writer], force: bool = False) -> list[Path]:
+def write_together(writers: dict[Path, Writer], force: bool = True) -> list[Path]:
     """Write files that belong together (a mesh and its textures): all are complete before the first one appears.
 
     Args:
-        writers: path to function that fills a binary file; put the file that refers to the others last.
-        force: allow existing files to be replaced.
+        writers: path to function that writes a temporary path; put the file that refers to the others last.
+        force: replace existing files; otherwise they are an error.
 
     Returns:
         The paths.
@@ -91,13 +90,12 @@ def write_together(writers: dict[Path, Writer], force: bool = False) -> list[Pat
     """
     for path in writers:
         check_output(path, force)
-    partial = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in writers}
+    partial = {path: path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}") for path in writers}
     try:
         for path, writer in writers.items():
-            with _clear_errors(path), open(partial[path], "wb") as file:
-                writer(file)
-                file.flush()
-                os.fsync(file.fileno())
+            with _clear_errors(path):
+                writer(partial[path])
+                _sync(partial[path])
         for path in writers:
             with _clear_errors(path):
                 os.replace(partial[path], path)
@@ -110,12 +108,12 @@ def write_together(writers: dict[Path, Writer], force: bool = False) -> list[Pat
 
 
 @contextmanager
-def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | Path, force: bool = True) -> Iterator[Path]:
     """Fill a folder that appears under its name only when it is complete.
 
     Args:
         path: where the folder is to be.
-        force: allow an existing folder to be replaced.
+        force: replace an existing folder; otherwise, unless it is empty, it is an error.
 
     Yields:
         A folder ``<name>.partial`` beside it, empty, to be filled; it is renamed at the end or removed after an error.

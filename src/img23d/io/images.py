@@ -79,13 +79,13 @@ def load_photo(path: str | Path, max_side: int = MAX_SIDE) -> Photo:
     return Photo(rgb, alpha, decoded.focal_35mm, path, decoded.size, tuple(decoded.warnings))
 
 
-def save_image(path: str | Path, image: Tensor, force: bool = False, quality: int = 92) -> Path:
+def save_image(path: str | Path, image: Tensor, force: bool = True, quality: int = 92) -> Path:
     """Save a picture as PNG, JPEG or WebP, by the path's suffix, whole or not at all.
 
     Args:
         path: where to.
         image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), 0..1 (clamped), sRGB-encoded.
-        force: allow an existing file to be replaced.
+        force: replace an existing file; otherwise it is an error.
         quality: of JPEG and WebP, 1 to 100.
 
     Raises:
@@ -98,7 +98,7 @@ def save_image(path: str | Path, image: Tensor, force: bool = False, quality: in
     picture = to_pillow(image)
     if kind == "JPEG" and picture.mode == "RGBA":
         picture = picture.convert("RGB")
-    return atomic_write(path, lambda file: picture.save(file, kind, quality=quality), force)
+    return atomic_write(path, lambda partial: picture.save(partial, kind, quality=quality), force)
 
 
 def to_pillow(image: Tensor) -> Image.Image:

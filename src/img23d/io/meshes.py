@@ -42,7 +42,7 @@ def save_mesh(
     format: str | None = None,
     size_mm: float | None = None,
     up: Literal["y", "z"] = "y",
-    force: bool = False,
+    force: bool = True,
     extras: dict[str, Any] | None = None,
 ) -> list[Path]:
     """Save a mesh with its textures, whole or not at all.
@@ -54,7 +54,7 @@ def save_mesh(
         size_mm: scale the longest side to so many millimetres; None or 0 keeps object units (STL: 100 mm). OBJ, PLY and STL are in
             millimetres then, glTF in metres as its specification says.
         up: which axis points up in the file; ``z`` turns the front to -Y, as Blender and slicers have it.
-        force: allow existing files to be replaced.
+        force: replace existing files; otherwise they are an error.
         extras: source photo, preset, seed: kept in glTF's ``asset.extras``.
 
     Returns:
@@ -108,4 +108,4 @@ def _placed(asset: TexturedMesh | Mesh, scale: float, up: str) -> TexturedMesh |
 
 
 def _writer(data: bytes) -> Writer:
-    return lambda file: file.write(data)
+    return lambda partial: partial.write_bytes(data)

@@ -124,7 +124,8 @@ def _read_parts(path: Path, suffix: str) -> tuple[list[Part], tuple[float, float
     import trimesh
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what matters is said in our own messages
-    loaded = trimesh.load_scene(path, process=False, resolver=_Resolver(path))
+    resolver: Any = _Resolver(path)
+    loaded = trimesh.load_scene(path, process=False, resolver=resolver)
     parts: list[Part] = []
     material = (0.0, 0.9)
     for name in loaded.graph.nodes_geometry:
