@@ -76,6 +76,11 @@ class Estimate:
 
     fov_deg: float = option(0.0, "vertical field of view of the whole photo; 0 = EXIF, else estimated", 0, 120, "degrees")
     elevation_deg: float = option(-999.0, "camera above the horizon; -999 = estimated", -999, 90, "degrees")
+    geometry: Literal["auto", "prior", "marigold", "depth-anything", "dpt", "onnx"] = option(
+        "auto", "where depth and normals come from: auto and prior take the shape prior's own; the others need weights (img23d models)"
+    )
+    geometry_model: str = option("", "repository id, local folder or .onnx file; empty = the default of that kind")
+    geometry_steps: int = option(4, "denoising steps of a diffusion model", 1, 1000)
     depth_convention: Literal["depth", "disparity"] = option("depth", "how --depth is encoded: bigger is farther, or bigger is nearer")
 
 
@@ -159,6 +164,8 @@ class Config:
     seed: int = option(0, "seed of everything random", 0, 2**31 - 1)
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
     threads: int = option(0, "CPU threads; 0 = all cores", 0, 1024)
+    offline: bool = option(False, "never reach for the network, even for models named here")
+    commercial_ok: bool = option(False, "refuse models whose licence forbids commercial use")
     segment: Segment = field(default_factory=Segment)
     prior: Prior = field(default_factory=Prior)
     estimate: Estimate = field(default_factory=Estimate)
