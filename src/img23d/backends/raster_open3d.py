@@ -18,10 +18,8 @@ def probe() -> None:
         ImportError: not installed, or built without it.
         OSError: a library of the system is missing.
     """
-    try:
-        importlib.import_module("open3d").t.geometry.RaycastingScene
-    except AttributeError as error:
-        raise ImportError(f"this open3d has no RaycastingScene: {error}") from error
+    if not hasattr(getattr(getattr(importlib.import_module("open3d"), "t", None), "geometry", None), "RaycastingScene"):
+        raise ImportError("this open3d has no RaycastingScene")
 
 
 def face_ids(points: Tensor, faces: Tensor, height: int, width: int) -> Tensor:

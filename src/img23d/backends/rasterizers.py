@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -68,7 +68,10 @@ def choose_rasterizer(name: RasterizerName = "auto", device: torch.device | str 
     """
     kind = torch.device(device).type
     if name == "auto":
-        name = "numba" if kind == "cpu" else "nvdiffrast" if kind == "cuda" and has_nvdiffrast() else "torch"
+        if kind == "cuda":
+            with contextlib.suppress(BackendError):
+                return nvdiffrast_rasterizer(kind, own_antialias)
+        name = "numba" if kind == "cpu" else "torch"
     if name == "torch":
         return BackendRasterizer("torch", face_ids)
     if name == "numba":
@@ -78,11 +81,6 @@ def choose_rasterizer(name: RasterizerName = "auto", device: torch.device | str 
     if name == "nvdiffrast":
         return nvdiffrast_rasterizer(kind, own_antialias)
     raise ValueError(f"unknown rasteriser {name!r}")
-
-
-def has_nvdiffrast() -> bool:
-    """Whether nvdiffrast is installed; its licence allows research and evaluation only."""
-    return importlib.util.find_spec("nvdiffrast") is not None
 
 
 def numba_rasterizer() -> BackendRasterizer:
