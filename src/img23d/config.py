@@ -53,7 +53,8 @@ class Segment:
     """What belongs to the object."""
 
     method: Literal["auto", "alpha", "embedded", "rembg", "plain"] = option(
-        "auto", "auto: the mask given, else the picture's own alpha, else the embedded network; plain: classical cut-out for plain backgrounds"
+        "auto",
+        "auto: the mask given, else the picture's own alpha, else the embedded network; plain: classical cut-out for plain backgrounds",
     )
     rembg_model: str = option("isnet-general-use", "rembg session for method=rembg")
     alpha_matting: bool = option(False, "rembg's alpha matting for hair and fur (slower)")

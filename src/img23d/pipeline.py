@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ import torch
 
 from img23d import __version__
 from img23d.config import Config
-from img23d.errors import BackendError, OutputError
+from img23d.errors import BackendError
 from img23d.io import artifacts
-from img23d.io.files import atomic_write
 from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_photo, save_image
 from img23d.io.meshes import save_mesh
 from img23d.io.previews import preview_sheet
+from img23d.record import Given, Targets, check_existing, keep, targets_for
 from img23d.run import Run, digest, file_digest, stage_seed
 from img23d.scene import TexturedMesh, Views
 from img23d.stages.context import Context
@@ -40,17 +39,6 @@ Report = Callable[[str, float, str], None]
 
 def silent(stage: str, fraction: float, text: str) -> None:
     """A report callback that shows nothing."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """Files and numbers that the user knows about a photo."""
-
-    depth: Path | None = None
-    normal: Path | None = None
-    mask: Path | None = None
-    fov_deg: float | None = None
-    elevation_deg: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +139,7 @@ def generate(
     out: Path,
     config: Config,
     given: Given | None = None,
-    formats: tuple[str, ...] = ("glb",),
+    formats: tuple[str, ...] = (),
     force: bool = False,
     context: Context | None = None,
     report: Report = silent,
@@ -160,23 +148,26 @@ def generate(
 
     Args:
         photo_path: the photo.
-        out: a file whose suffix is a mesh format, or a folder; see `output_paths`.
+        out: a file whose suffix is a mesh format, or a folder; see `targets_for`.
         config: resolved options.
         given: maps and camera facts known beforehand.
-        formats: what to write when ``out`` is a folder.
-        force: replace an existing result of another run.
+        formats: what to write; the suffix of ``out`` or GLB when empty.
+        force: replace an existing result of another photo.
         context: from `open_context`; shared by a batch.
         report: called with (stage, fraction 0..1, text).
 
     Raises:
         Img23dError: one of its kinds, with one clear line; nothing half-written remains.
     """
-    given = given or Given()
-    folder, targets = output_paths(photo_path, out, formats)
-    context = context or open_context(config)
-    context = replace(context, warnings=[])
+    targets = targets_for(photo_path, out, formats)
+    return generate_into(photo_path, targets, config, given or Given(), force, context, report)
+
+
+def generate_into(
+    photo_path: Path, targets: Targets, config: Config, given: Given, force: bool, context: Context | None, report: Report, name: str = ""
+) -> Result:
+    """`generate` with the run folder and the files already decided."""
     photo = load_photo(photo_path)
-    context.warnings.extend(photo.warnings)
     size = (photo.rgb.shape[0], photo.rgb.shape[1])
     maps = Maps(
         None if given.mask is None else load_mask(given.mask, size),
@@ -185,30 +176,15 @@ def generate(
     )
     if given.elevation_deg is not None:
         config = replace(config, estimate=replace(config.estimate, elevation_deg=given.elevation_deg))
-    fov_deg = given.fov_deg or config.estimate.fov_deg or exif_fov(photo)
-    sources = [path for path in (photo_path, given.mask, given.depth, given.normal) if path is not None]
-    source_key = digest(__version__, [file_digest(path) for path in sources], config.seed, context.device.type)
-    check_existing(folder, targets, source_key, config, formats, force)
-    steps = Steps(Run(folder, source_key), config, context, report)
-    keep_source(folder, photo_path, source_key, config, formats)
-    views, asset = reconstruct(photo, maps, fov_deg or None, config, steps)
-    return write_result(views, asset, folder, targets, config, steps, photo_path.name)
-
-
-def output_paths(source: Path, out: Path, formats: tuple[str, ...]) -> tuple[Path, list[Path]]:
-    """The run folder and the files to write.
-
-    ``out`` with a mesh suffix is the asset itself and the run folder lies beside it (mug.glb -> mug.run); any other ``out`` is a
-    folder in which each photo gets a run folder of its own name that holds the assets too.
-    """
-    if out.suffix.lower() in SUFFIXES:
-        extra = [out.with_suffix(f".{name}") for name in formats if f".{name}" != out.suffix.lower() and formats != ("glb",)]
-        return out.with_suffix(".run"), [out, *extra]
-    folder = out / source.stem
-    return folder, [folder / f"{source.stem}.{name}" for name in formats]
-
-
-SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
+    fov_deg = given.fov_deg or config.estimate.fov_deg or exif_fov(photo) or None
+    context = replace(context or open_context(config), warnings=list(photo.warnings))
+    sources = [file_digest(path) for path in (photo_path, *given.files().values())]
+    source_key = digest(__version__, sources, config.seed, context.device.type)
+    check_existing(targets, source_key, force)
+    steps = Steps(Run(targets.folder, source_key), config, context, report)
+    keep(targets, photo_path, given, source_key, config)
+    views, asset = reconstruct(photo, maps, fov_deg, config, steps)
+    return write_result(views, asset, targets, config, steps, name or photo_path.name)
 
 
 def exif_fov(photo: Photo) -> float | None:
@@ -216,50 +192,26 @@ def exif_fov(photo: Photo) -> float | None:
     if not photo.focal_35mm:
         return None
     height, width = photo.rgb.shape[:2]
-    frame_height = 43.27 * height / (height**2 + width**2) ** 0.5
-    return float(torch.rad2deg(2 * torch.atan(torch.tensor(frame_height / (2 * photo.focal_35mm)))))
+    return math.degrees(2 * math.atan(43.27 * height / math.hypot(height, width) / (2 * photo.focal_35mm)))
 
 
-def check_existing(folder: Path, targets: list[Path], source_key: str, config: Config, formats: tuple[str, ...], force: bool) -> None:
-    """Refuse to replace the result of another photo or of other options unless ``force`` is given."""
-    if force:
-        return
-    try:
-        recorded = json.loads((folder / "run.json").read_text())
-        if recorded["source_key"] == source_key:
-            return  # the same photo: steps whose options changed are computed again, the others reused
-    except (OSError, ValueError, KeyError):
-        pass
-    for target in targets:
-        if target.exists():
-            raise OutputError(f"{target} already exists and comes from another run", "--force replaces it, or choose another --out")
-
-
-def keep_source(folder: Path, photo_path: Path, source_key: str, config: Config, formats: tuple[str, ...]) -> None:
-    """Write what a re-run needs: the photo and the resolved options."""
-    record = {"source_key": source_key, "photo": photo_path.name, "version": __version__, "formats": formats, "config": asdict(config)}
-    copy = folder / f"photo{photo_path.suffix.lower()}"
-    if not copy.exists() or file_digest(copy) != file_digest(photo_path):
-        atomic_write(copy, lambda path: shutil.copyfile(photo_path, path))
-    atomic_write(folder / "run.json", lambda path: Path(path).write_text(json.dumps(record, indent=1)))
-
-
-def write_result(
-    views: Views, asset: TexturedMesh, folder: Path, targets: list[Path], config: Config, steps: Steps, source: str
-) -> Result:
+def write_result(views: Views, asset: TexturedMesh, targets: Targets, config: Config, steps: Steps, name: str) -> Result:
     """Export the asset, the preview sheet and the viewer."""
     begin = time.perf_counter()
     steps.report("export", 0.0, "")
-    size_mm = config.export.size_mm or None
-    for target in targets:
-        save_mesh(target, asset, size_mm=size_mm, up=config.export.up)
-    save_image(folder / "preview.png", preview_sheet(views, asset, steps.context.rasterizer))
-    paths = list(targets)
+    extras = {"source": name, "preset": config.preset, "seed": config.seed}
+    for target in targets.files:
+        save_mesh(target, asset, size_mm=config.export.size_mm or None, up=config.export.up, extras=extras)
+    save_image(targets.folder / "preview.png", preview_sheet(views, asset, steps.context.rasterizer))
     if config.export.viewer:
         from img23d.io.viewer import save_viewer
 
-        save_viewer(folder / "viewer.html", asset, source)
+        save_viewer(targets.folder / "viewer.html", asset, name)
     steps.seconds["export"] = time.perf_counter() - begin
     steps.report("export", 1.0, "")
-    figures = {"faces": float(len(asset.mesh.faces)), "vertices": float(len(asset.mesh.vertices)), "texture_px": float(len(asset.base_color))}
-    return Result(targets[0], tuple(paths), folder, tuple(steps.context.warnings), steps.seconds, figures)
+    figures = {
+        "faces": float(len(asset.mesh.faces)),
+        "vertices": float(len(asset.mesh.vertices)),
+        "texture_px": float(len(asset.base_color)),
+    }
+    return Result(targets.files[0], targets.files, targets.folder, tuple(steps.context.warnings), steps.seconds, figures)

@@ -74,7 +74,9 @@ class Cameras:
         Returns:
             (V, N, 3) object-frame directions; ``position + depth * direction`` has z-depth ``depth``.
         """
-        local = torch.cat([(xy - self.center[:, None]) / self.focal[:, None] * xy.new_tensor([1.0, -1.0]), -torch.ones_like(xy[..., :1])], -1)
+        local = torch.cat(
+            [(xy - self.center[:, None]) / self.focal[:, None] * xy.new_tensor([1.0, -1.0]), -torch.ones_like(xy[..., :1])], -1
+        )
         return local @ self.cam_to_world[:, :3, :3].transpose(1, 2)
 
     def rays(self, height: int, width: int) -> tuple[Tensor, Tensor]:

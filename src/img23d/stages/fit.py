@@ -33,7 +33,10 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
     trust = upsample(prior.confidence[None], options.resolution)[0]
     pixels = observe(views)
     optimizer = torch.optim.Adam(
-        [{"params": field.residuals.parameters(), "lr": options.learning_rate}, {"params": [field.color_logit], "lr": options.color_learning_rate}],
+        [
+            {"params": field.residuals.parameters(), "lr": options.learning_rate},
+            {"params": [field.color_logit], "lr": options.color_learning_rate},
+        ],
         betas=(0.9, 0.98),
     )
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps, options.learning_rate * 0.05)
@@ -43,7 +46,9 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         picked = pick_pixels(pixels, options.rays, generator)
         sdf = field.dense_sdf()
         slope = gradient(sdf)
-        seen = render_rays(sdf, slope, field.dense_color(), picked["origin"], picked["direction"], options.samples, options.sharpness.at(now), generator)
+        seen = render_rays(
+            sdf, slope, field.dense_color(), picked["origin"], picked["direction"], options.samples, options.sharpness.at(now), generator
+        )
         inside = picked["mask"]
         trusted = inside * picked["confidence"]
         loss = (
@@ -89,7 +94,14 @@ def pick_pixels(pixels: dict[str, Tensor], count: int, generator: torch.Generato
 
 
 def render_rays(
-    sdf: Tensor, slope: Tensor, color: Tensor, origins: Tensor, directions: Tensor, samples: int, sharpness: float, generator: torch.Generator
+    sdf: Tensor,
+    slope: Tensor,
+    color: Tensor,
+    origins: Tensor,
+    directions: Tensor,
+    samples: int,
+    sharpness: float,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """Volume-render rays through dense grids.
 

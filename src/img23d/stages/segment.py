@@ -57,7 +57,9 @@ def segment(photo: Photo, maps: Maps, fov_deg: float | None, options: Segment, c
     alpha = keep_component(alpha, options.pick, context)
     box = object_box(alpha, options.fill)
     if box.side * options.fill < SMALLEST_OBJECT:
-        raise InputError(f"the object is only {box.side * options.fill:.0f} px across", "use a larger photo, or give the object with --mask")
+        raise InputError(
+            f"the object is only {box.side * options.fill:.0f} px across", "use a larger photo, or give the object with --mask"
+        )
     size = int(min(options.size, max(256, math.ceil(box.side))))
     mask = crop(alpha[..., None], box, size)[..., 0].clamp(0, 1)
     rgb = spread(crop(photo.rgb, box, size, alpha), mask > 0.5).clamp(0, 1)
@@ -89,7 +91,7 @@ def object_alpha(photo: Photo, given: Tensor | None, options: Segment, context: 
         alpha, confidence = foreground_alpha(photo.rgb, context.device)
         if confidence < 0.5:
             context.warnings.append(
-                "the cut-out is uncertain: look at 01_segment/mask.png; a plain background, --mask, or --set segment.method=rembg would help"
+                "the cut-out is uncertain, see 01_segment/mask.png: a plain background, --mask, or --set segment.method=rembg would help"
             )
         return alpha.cpu()
     context.warnings.append("background removed by colour alone: right only for a plain background; look at 01_segment/mask.png")
@@ -106,7 +108,9 @@ def keep_component(alpha: Tensor, pick: str, context: Context) -> Tensor:
     if not inside.any():
         raise InputError("no object found: the mask is empty", "give the object with --mask, or use a photo with a plainer background")
     if inside.mean() > 0.995:
-        raise InputError("no background found: the mask covers the whole picture", "give the object with --mask, or leave a margin round it")
+        raise InputError(
+            "no background found: the mask covers the whole picture", "give the object with --mask, or leave a margin round it"
+        )
     labels, count = ndimage.label(inside)
     if count == 1 and not pick:
         return alpha
@@ -125,6 +129,8 @@ def keep_component(alpha: Tensor, pick: str, context: Context) -> Tensor:
         keep = torch.isin(torch.from_numpy(labels), torch.tensor(big)).numpy()
     dropped = float(sizes.sum() - inside[keep].sum()) / float(sizes.sum())
     if dropped > 0.02 and not pick:
-        context.warnings.append(f"{dropped:.0%} of the cut-out lies in small separate parts and was dropped; choose another part with segment.pick=x,y")
+        context.warnings.append(
+            f"{dropped:.0%} of the cut-out lies in small separate parts and was dropped; choose another part with segment.pick=x,y"
+        )
     soft = ndimage.binary_dilation(keep, iterations=2) & ~(inside & ~keep)
     return alpha * torch.from_numpy(soft)
