@@ -1,0 +1,213 @@
+"""What a batch is made of: photos from folders, glob patterns and manifests, each with a name of its own."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import glob
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from img23d.errors import ConfigError, InputError
+
+PHOTO_SUFFIXES = frozenset(
+    [".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".ppm", ".tga"]
+)
+MANIFEST_SUFFIXES = frozenset([".csv", ".jsonl"])
+_FORBIDDEN = set('/\\:*?"<>|')
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo of a batch and what is known about it.
+
+    Args:
+        photo: the picture; it need not exist, its absence is that item's failure.
+        name: of the output, without suffix; unique in the batch, letter case aside. Empty: not yet named.
+        mask: picture of what belongs to the object.
+        depth: depth map.
+        normal: normal map.
+        fov_deg: vertical field of view of the photo, degrees.
+        elevation_deg: camera above the horizon, degrees.
+    """
+
+    photo: Path
+    name: str = ""
+    mask: Path | None = None
+    depth: Path | None = None
+    normal: Path | None = None
+    fov_deg: float | None = None
+    elevation_deg: float | None = None
+
+    def maps(self) -> dict[str, Path]:
+        """The maps that were given, by kind."""
+        return {kind: path for kind in ("mask", "depth", "normal") if (path := getattr(self, kind)) is not None}
+
+
+_COLUMNS = {"photo": "photo", "name": "name", "mask": "mask", "depth": "depth", "normal": "normal"}
+_COLUMNS |= {"fov": "fov_deg", "fov_deg": "fov_deg", "elevation": "elevation_deg", "elevation_deg": "elevation_deg"}
+
+
+def find_items(sources: Iterable[str | Path]) -> list[Item]:
+    """List the photos of a batch.
+
+    Args:
+        sources: folders, photos, glob patterns (``**`` goes into subfolders), ``.csv`` or ``.jsonl`` manifests.
+
+    Returns:
+        Items with unique names, in a stable order; a photo that two sources name comes once.
+
+    Raises:
+        InputError: nothing found, an unreadable manifest, or a manifest row that makes no sense.
+    """
+    items: list[Item] = []
+    for source in sources:
+        items += _from_source(str(source))
+    unique = list(dict.fromkeys(items))
+    if not unique:
+        raise InputError("the batch is empty", "name a folder with photos, a quoted pattern such as 'photos/*.jpg', or a manifest.csv")
+    return name_items(unique)
+
+
+def _from_source(source: str) -> list[Item]:
+    path = Path(source)
+    if path.is_dir():
+        found = _photos(path.iterdir())
+        if not found:
+            raise InputError(f"no photos in the folder {source}", f"photos end in {', '.join(sorted(PHOTO_SUFFIXES)[:8])}, ...")
+        return found
+    if path.suffix.lower() in MANIFEST_SUFFIXES and not glob.has_magic(source):
+        return list(read_manifest(path))
+    if path.is_file():
+        return [Item(path)]
+    if glob.has_magic(source):
+        found = _photos(Path(match) for match in glob.glob(source, recursive=True))
+        if not found:
+            raise InputError(f"no photo matches {source}", "quote the pattern, so that the shell leaves it alone")
+        return found
+    raise InputError(f"there is no folder, photo, manifest or pattern {source}", "check the spelling")
+
+
+def _photos(paths: Iterable[Path]) -> list[Item]:
+    """Photos among paths, by suffix, sorted; hidden files are skipped."""
+    chosen = [p for p in paths if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    return [Item(path) for path in sorted(chosen, key=lambda p: (str(p.parent), p.name.casefold(), p.name))]
+
+
+def read_manifest(path: Path) -> Iterator[Item]:
+    """Items of a manifest; paths in it are relative to its folder.
+
+    Args:
+        path: CSV with a header, or one JSON object on each line; keys photo, name, mask, depth, normal, fov, elevation.
+
+    Raises:
+        InputError: unreadable, unknown key, no photo, or a value of the wrong kind; the line is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"there is no manifest {path}", "check the spelling") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the manifest {path} cannot be read: {error}", "save it as UTF-8 text") from error
+    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    for line, row in rows:
+        yield _item(row, path, line)
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    delimiter = ";" if ";" in (header := text.partition("\n")[0]) and "," not in header else ","
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, restkey="", skipinitialspace=True)
+    for row in reader:
+        kept = {(key or "").strip(): value.strip() for key, value in row.items() if isinstance(value, str) and value.strip()}
+        if row.get("") and any(row[""]):
+            kept["(more values than columns)"] = str(row[""])
+        if kept:
+            yield reader.line_num, kept
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in enumerate(text.splitlines(), 1):
+        if not content.strip():
+            continue
+        try:
+            row = json.loads(content)
+        except ValueError as error:
+            raise InputError(f"{path} line {line} is not JSON: {error}", 'one object on each line, {"photo": "a.png"}') from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path} line {line} is not a JSON object", '{"photo": "a.png"}')
+        yield line, {key: value for key, value in row.items() if value is not None}
+
+
+def _item(row: dict[str, Any], path: Path, line: int) -> Item:
+    where, values = f"{path} line {line}", {}
+    kinds = {entry.name: str(entry.type) for entry in fields(Item)}
+    for key, value in row.items():
+        if key.lower() not in _COLUMNS:
+            near = difflib.get_close_matches(key.lower(), _COLUMNS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_COLUMNS)}"
+            raise InputError(f"{where}: unknown column {key!r}", hint)
+        name = _COLUMNS[key.lower()]
+        values[name] = _value(value, kinds[name], f"{where}: {key}", path.parent)
+    if "photo" not in values:
+        raise InputError(f"{where} names no photo", "the first line of a CSV names its columns: photo,name,mask,fov")
+    if _FORBIDDEN & set(values.get("name", "")) or values.get("name", "").startswith("."):
+        raise InputError(f"{where}: the name {values['name']!r} cannot be a file name", "letters, digits, spaces, - and _ are safe")
+    return Item(**values)
+
+
+def _value(value: Any, kind: str, where: str, folder: Path) -> Any:
+    if "float" in kind:
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{where}={value!r} is not a number", "degrees, such as 40") from error
+    if not isinstance(value, str):
+        raise InputError(f"{where}={value!r} is not text", "put it in quotes")
+    return folder / value if "Path" in kind else value
+
+
+def name_items(items: list[Item]) -> list[Item]:
+    """Give every item a name of its own: its photo's stem, with the suffix where two photos differ in nothing else.
+
+    Raises:
+        InputError: a manifest gives one name twice.
+    """
+    given = Counter(item.name.casefold() for item in items if item.name)
+    for name, count in given.items():
+        if count > 1:
+            raise InputError(f"the manifest gives the name {name!r} {count} times", "each name must be unique, whatever its letter case")
+    stems = Counter(item.photo.stem.casefold() for item in items if not item.name)
+    taken, named = set(given), []
+    for item in items:
+        if item.name:
+            named.append(item)
+            continue
+        stem = item.photo.stem
+        alone = stems[stem.casefold()] == 1
+        wished = stem if alone else f"{stem}_{item.photo.suffix[1:].lower()}"
+        name, number = wished, 2
+        while name.casefold() in taken:
+            name, number = f"{wished}-{number}", number + 1
+        taken.add(name.casefold())
+        named.append(replace(item, name=name))
+    return named
+
+
+def shard(items: list[Item], which: str) -> list[Item]:
+    """Every N-th item, for a cluster where machine I of N runs ``--shard I/N``.
+
+    Args:
+        items: all items, the same list on every machine.
+        which: ``I/N`` with 1 <= I <= N.
+
+    Raises:
+        ConfigError: not of that form.
+    """
+    index, _, count = which.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise ConfigError(f"--shard {which!r} is not of the form I/N with I from 1 to N", "--shard 1/4")
+    return items[int(index) - 1 :: int(count)]

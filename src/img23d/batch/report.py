@@ -1,0 +1,132 @@
+"""The report of a batch: one entry for each photo, rewritten whole after every change."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from img23d.errors import OutputError
+
+Status = Literal["waiting", "running", "done", "skipped", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one photo.
+
+    Args:
+        name: of the item.
+        photo: path as it was found.
+        status: waiting and running; done; skipped: finished by an earlier run; failed; stopped: interrupted while running.
+        key: hash of the photo, its maps and all options; the same key needs no second run.
+        seconds: that it took.
+        outputs: file to its size in bytes; paths relative to the report's folder where they are inside it.
+        warnings: lines that the stages wrote.
+        error: class of the exception.
+        line: what is wrong, one line.
+        hint: what to try.
+    """
+
+    name: str
+    photo: str
+    status: Status = "waiting"
+    key: str = ""
+    seconds: float = 0.0
+    outputs: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    line: str = ""
+    hint: str = ""
+
+
+class Report:
+    """All entries, kept on disk as ``report.json``.
+
+    Args:
+        path: of the JSON file.
+        entries: in the order of the items.
+        facts: what applies to the whole batch: version, preset, options.
+    """
+
+    def __init__(self, path: Path, entries: Iterable[Entry], facts: dict[str, Any]) -> None:
+        self.path = path
+        self.entries = {entry.name: entry for entry in entries}
+        self.facts = facts
+        self.state: Literal["running", "finished", "interrupted"] = "running"
+        self._started = time.monotonic()
+
+    def update(self, name: str, **changes: Any) -> Entry:
+        """Change an entry and rewrite the file."""
+        self.entries[name] = replace(self.entries[name], **changes)
+        self.write()
+        return self.entries[name]
+
+    def close(self, state: Literal["finished", "interrupted"]) -> None:
+        """Write the last state; what was running when the batch was interrupted is stopped."""
+        self.state = state
+        for name, entry in self.entries.items():
+            if entry.status == "running":
+                self.entries[name] = replace(entry, status="stopped")
+        self.write()
+
+    def totals(self) -> dict[str, int]:
+        """How many entries have each status."""
+        return dict(Counter(entry.status for entry in self.entries.values()))
+
+    def with_status(self, *statuses: Status) -> list[Entry]:
+        """The entries that have one of these statuses."""
+        return [entry for entry in self.entries.values() if entry.status in statuses]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the batch began."""
+        return time.monotonic() - self._started
+
+    def write(self) -> None:
+        """Replace the file in one rename.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        items = [asdict(entry) for entry in self.entries.values()]
+        content = {**self.facts, "state": self.state, "seconds": round(self.seconds, 2), "totals": self.totals(), "items": items}
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
+            os.replace(partial, self.path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}", "free some space or choose another --out") from error
+
+
+def finished_before(folder: Path) -> dict[tuple[str, str], Entry]:
+    """Entries by (key, name) that earlier runs finished and whose files are all still there, whole.
+
+    Args:
+        folder: of the batch; the reports of all shards in it are read, and files that are no reports are passed over.
+    """
+    found: dict[tuple[str, str], Entry] = {}
+    for path in sorted(folder.glob("report*.json")):
+        try:
+            items = json.loads(path.read_text(encoding="utf-8"))["items"]
+            entries = [Entry(**{**item, "warnings": tuple(item["warnings"])}) for item in items]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        for entry in entries:
+            if entry.status in ("done", "skipped") and entry.key and entry.outputs and intact(entry, folder):
+                found[entry.key, entry.name] = entry
+    return found
+
+
+def intact(entry: Entry, folder: Path) -> bool:
+    """Are all files of an entry there with the size that was written down?"""
+    try:
+        return all((folder / name).stat().st_size == size for name, size in entry.outputs.items())
+    except OSError:
+        return False

@@ -1,0 +1,58 @@
+"""``img23d export``: a run or a mesh into other formats, with fewer faces, in millimetres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from img23d.cli.options import Faces, Force, Formats, Out, Quiet, SizeMm, TextureSize, Up
+from img23d.cli.progress import StageProgress
+from img23d.cli.summary import file_size
+from img23d.cli.targets import is_folder, mesh_formats
+from img23d.errors import ConfigError, InputError
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN|MESH", help="A run folder, or a GLB, glTF, OBJ, OFF, PLY or STL file.")],
+    out: Out = None,
+    formats: Formats = [],  # noqa: B006
+    faces: Faces = None,
+    texture_size: TextureSize = None,
+    size_mm: SizeMm = None,
+    up: Up = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a result to other formats.
+
+    It is decimated if wished, and keeps its texture.
+
+    Without --out the files go beside the source, under its name.
+    """
+    if not source.exists():
+        raise InputError(f"there is no run folder or mesh {source}", "name a folder that generate made, or a mesh file")
+    if up not in (None, "y", "z"):
+        raise ConfigError(f"--up {up}: not an axis", "--up y or --up z")
+    if size_mm is not None and size_mm <= 0:
+        raise ConfigError(f"--size-mm {size_mm:g} is not a length", "--size-mm 80")
+    if faces is not None and faces < 4:
+        raise ConfigError(f"--faces {faces} is less than any closed mesh has", "--faces 5000")
+    stem = source.with_suffix("") if source.is_file() or source.suffix == ".run" else source / source.name
+    asked = mesh_formats(out, formats)
+    targets = [_target(stem if out is None else out / stem.name if is_folder(out) else out.with_suffix(""), name) for name in asked]
+    if any(target.resolve() == source.resolve() for target in targets):
+        raise ConfigError(f"{source} would be replaced by itself", "name another file: --out")
+    with StageProgress(quiet) as progress:
+        progress("load", 0.0)
+        from img23d.convert import convert
+
+        written = convert(source, targets, faces=faces, texture_size=texture_size, size_mm=size_mm, up=up, force=force, report=progress)
+    for path in written:
+        typer.echo(path if quiet else f"{path}  {file_size(path)}")
+
+
+def _target(stem: Path, suffix: str) -> Path:
+    """A file name with a suffix added, whatever dots the name holds already."""
+    return stem.with_name(f"{stem.name}.{suffix}")

@@ -1,0 +1,55 @@
+"""Options that several commands share, and how they become ``key=value`` overrides of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from img23d.errors import ConfigError
+
+FORMATS = ("glb", "gltf", "obj", "ply", "stl")
+
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE|DIR", help="A file, whose suffix is its format, or a folder.")]
+Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE", help="draft, standard, fine, or a YAML file.")]
+Settings = Annotated[list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option, as fit.steps=200; may repeat.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
+Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads; 0 = all cores.")]
+Faces = Annotated[int | None, typer.Option("--faces", metavar="N", help="Faces of the mesh, at most.")]
+TextureSize = Annotated[int | None, typer.Option("--texture-size", metavar="N", help="Side of the texture in pixels.")]
+DepthMap = Annotated[Path | None, typer.Option("--depth", metavar="PNG", help="Depth map of the photo; bigger is farther.")]
+NormalMap = Annotated[Path | None, typer.Option("--normal", metavar="PNG", help="Normal map of the photo, camera frame.")]
+MaskImage = Annotated[Path | None, typer.Option("--mask", metavar="PNG", help="What belongs to the object: white, or opaque.")]
+Fov = Annotated[float | None, typer.Option("--fov", metavar="DEGREES", help="Vertical field of view of the photo.")]
+Elevation = Annotated[float | None, typer.Option("--elevation", metavar="DEGREES", help="Height of the camera above the horizon.")]
+Formats = Annotated[list[str], typer.Option("--format", "-f", metavar="NAME", help=f"{', '.join(FORMATS)}; may repeat, or a comma list.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and the paths that were written.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON for each photo.")]
+SizeMm = Annotated[float | None, typer.Option("--size-mm", metavar="X", help="Length of the longest side in millimetres.")]
+Up = Annotated[str | None, typer.Option("--up", metavar="y|z", help="Which axis points up in the file.")]
+
+
+def overrides(settings: list[str], **flags: object) -> list[str]:
+    """Turn flags into overrides; a flag wins over ``--set`` of the same option.
+
+    Args:
+        settings: the ``--set`` options in their order.
+        flags: config key, its dots written as two underscores, to value; ``None`` was not given.
+    """
+    return [*settings, *(f"{key.replace('__', '.')}={value}" for key, value in flags.items() if value is not None)]
+
+
+def chosen_formats(given: list[str]) -> list[str]:
+    """The formats of ``--format``, which may repeat or hold a comma list, each once and in order.
+
+    Raises:
+        ConfigError: a name that is no format.
+    """
+    names = [name.strip().lower().lstrip(".") for item in given for name in item.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise ConfigError(f"unknown format {name!r}", f"--format {' or '.join(FORMATS)}")
+    return list(dict.fromkeys(names))

@@ -1,0 +1,44 @@
+"""Which files a command writes: ``--out`` and ``--format`` together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from img23d.cli.options import FORMATS, chosen_formats
+from img23d.errors import ConfigError
+
+
+def mesh_formats(out: Path | None, given: Sequence[str], default: str = "glb") -> tuple[str, ...]:
+    """The formats to write, the one of ``--out FILE`` first.
+
+    Raises:
+        ConfigError: a format that cannot be written.
+    """
+    formats = chosen_formats(list(given))
+    if out is None or is_folder(out):
+        return tuple(formats) or (default,)
+    suffix = out.suffix.lower().lstrip(".")
+    if suffix not in FORMATS:
+        raise ConfigError(f"--out {out}: unknown format {out.suffix!r}", f"end it in .{', .'.join(FORMATS)}, or name a folder")
+    return tuple(dict.fromkeys([suffix, *formats]))
+
+
+def is_folder(out: Path) -> bool:
+    """A folder that is there, or a name without suffix."""
+    return out.is_dir() or not out.suffix
+
+
+def check_many(sources: Sequence[Path], out: Path | None) -> None:
+    """Refuse one file for several sources, and several sources that would get one name.
+
+    Raises:
+        ConfigError: either of the two.
+    """
+    if len(sources) > 1 and out is not None and not is_folder(out):
+        raise ConfigError(f"--out {out} is one file for {len(sources)} photos", "name a folder: --out results")
+    seen: dict[str, Path] = {}
+    for source in sources:
+        other = seen.setdefault(source.stem.casefold(), source)
+        if other is not source:
+            raise ConfigError(f"{other} and {source} would get the same name", "img23d batch gives each a name of its own")
