@@ -64,6 +64,13 @@ def test_every_face_has_room_of_its_own(name):
     assert ratio.min() > 0.3 and ratio.max() < 3
 
 
+def test_charts_are_not_mirrored():
+    uv, uv_faces = unwrap(shape("torus"), SIZE)
+    corner = uv[uv_faces].double()
+    # With v running down, a face that looks at the viewer winds clockwise in the picture's coordinates.
+    assert (torch.linalg.det(corner[:, 1:] - corner[:, :1]) < 0).double().mean() > 0.9
+
+
 def test_same_mesh_same_atlas():
     first, second = (unwrap(shape("torus"), SIZE) for _ in range(2))
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])

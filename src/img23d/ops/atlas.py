@@ -61,6 +61,8 @@ def _generate(vertices: np.ndarray, faces: np.ndarray, resolution: float, paddin
     packing.resolution = max(16, math.floor(resolution))
     packing.padding = padding
     packing.bilinear = True
+    # Turning charts swaps u and v, which mirrors them; most viewers derive tangents that are wrong on mirrored charts.
+    packing.rotate_charts = False
     atlas = xatlas.Atlas()
     # xatlas drops faces whose area is about 0: unit size keeps small objects whole.
     scale = 1.0 / max(float(np.ptp(vertices, axis=0).max()), 1e-12)
@@ -69,5 +71,7 @@ def _generate(vertices: np.ndarray, faces: np.ndarray, resolution: float, paddin
     atlas.generate(charts, packing)
     _, uv_faces, uv = atlas[0]
     extent = max(atlas.width, atlas.height)
-    pixels = uv.astype(np.float64) * (atlas.width, atlas.height)
-    return np.clip(pixels / extent, 0.0, 1.0), uv_faces.astype(np.int64).reshape(-1, 3), extent
+    place = np.clip(uv.astype(np.float64) * (atlas.width, atlas.height) / extent, 0.0, 1.0)
+    # xatlas keeps the winding with v upwards; in glTF v runs down.
+    place[:, 1] = 1.0 - place[:, 1]
+    return place, uv_faces.astype(np.int64).reshape(-1, 3), extent

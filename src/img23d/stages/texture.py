@@ -1,0 +1,143 @@
+"""Texture: fewer faces, an atlas, the photo on what it shows, and plausible colours on what it does not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from img23d.config import Texture
+from img23d.ops.atlas import unwrap
+from img23d.ops.bake import pad, texel_surface
+from img23d.ops.decimate import decimate
+from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
+from img23d.ops.membrane import Membrane
+from img23d.ops.normal_map import bake_normal_map, tangents
+from img23d.ops.normals import vertex_normals
+from img23d.ops.project_photo import prepare_photo
+from img23d.ops.split_faces import split_faces
+from img23d.ops.symmetry import find_mirror_planes
+from img23d.ops.unseen import (
+    Photo,
+    Points,
+    back_layer,
+    mean_color,
+    mirror_agreement,
+    mirror_layer,
+    photo_layer,
+    soften,
+    through_layer,
+)
+from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
+from img23d.stages.context import Context
+
+VERSION = 1
+# Colours are matched on a mesh with at least this many faces.
+MATCHING_FACES = 30_000
+# A mirror image that no seen point confirms is trusted this much.
+UNCONFIRMED = 0.8
+
+
+def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context) -> TexturedMesh:
+    """Colour a mesh from one photo.
+
+    Args:
+        views: the photo, V = 1.
+        prior: for the far side's colour.
+        mesh: closed, object frame.
+        options: faces, texture size, mirroring, grazing angle, padding, normal map.
+        context: rasteriser and progress.
+
+    Returns:
+        The mesh with at most ``options.faces`` faces and its texture.
+    """
+    context.progress(0.0, "decimate")
+    low = decimate(mesh, options.faces)
+    normals = vertex_normals(low)
+    context.progress(0.1, "unwrap")
+    uv, uv_faces = unwrap(low, options.size, options.padding)
+    context.progress(0.3, "bake")
+    matching = split_for_matching(low, normals, uv, uv_faces)
+    face, barycentric = texel_surface(matching.uv, matching.uv_faces, options.size)
+    base_color = bake_colors(views, prior, low, matching, face, barycentric, options, context)
+    normal_map = None
+    if options.normal_map and len(mesh.faces) > len(low.faces):
+        context.progress(0.85, "normal map")
+        normal_map = bake_normal_map(mesh, matching.mesh, matching.normals, matching.tangent, matching.uv_faces, face, barycentric)
+    context.progress(1.0, "texture")
+    return TexturedMesh(low, uv, uv_faces, base_color, normal_map, vertex_normals=normals)
+
+
+@dataclass(frozen=True)
+class MatchingMesh:
+    """The exported mesh with its faces split, its shading normals (N, 3), and tangents (M, 4) and faces of its texture vertices."""
+
+    mesh: Mesh
+    normals: Tensor
+    uv: Tensor
+    tangent: Tensor
+    uv_faces: Tensor
+
+
+def split_for_matching(mesh: Mesh, normals: Tensor, uv: Tensor, uv_faces: Tensor) -> MatchingMesh:
+    """The same surface and atlas with enough faces to match colours and relief on."""
+    values, faces = torch.cat([mesh.vertices, normals], -1), mesh.faces
+    flat = torch.cat([uv, tangents(mesh, normals, uv, uv_faces)], -1)
+    while len(faces) < MATCHING_FACES:
+        values, faces = split_faces(values, faces)
+        flat, uv_faces = split_faces(flat, uv_faces)
+    return MatchingMesh(Mesh(values[:, :3].contiguous(), faces), F.normalize(values[:, 3:], dim=-1), flat[:, :2], flat[:, 2:], uv_faces)
+
+
+def bake_colors(
+    views: Views,
+    prior: ShapePrior,
+    mesh: Mesh,
+    matching: MatchingMesh,
+    face: Tensor,
+    barycentric: Tensor,
+    options: Texture,
+    context: Context,
+) -> Tensor:
+    """(R, R, 3) sRGB: the photo over every guess of what it does not show."""
+    covered = face >= 0
+    surface = Surface(matching.mesh, face[covered], barycentric[covered], Membrane(matching.mesh))
+    vertices = Points(matching.mesh.vertices, matching.normals)
+    texels = Points(surface.at_texels(vertices.position), F.normalize(surface.at_texels(vertices.normal), dim=-1))
+    area = float(surface.membrane.mass.sum())
+    source = prepare_photo(views, mesh, context.rasterizer, texel=math.sqrt(area / max(1, int(covered.sum()))))
+    photo = Photo(source, soften(source, math.sqrt(2.3 * area / len(matching.mesh.faces))), math.radians(options.grazing_deg))
+    context.progress(0.45, "project")
+    result = plain_layer(surface, mean_color(photo))
+    for layer in guesses(surface, photo, prior, mesh, vertices, texels, options.mirror, context):
+        context.progress(0.6, "fill")
+        result = lay_over(surface, result, layer)
+    image = result.texel_rgb.new_zeros(*face.shape, 3)
+    image[covered] = result.texel_rgb
+    return pad(image, covered)
+
+
+def guesses(
+    surface: Surface,
+    photo: Photo,
+    prior: ShapePrior,
+    mesh: Mesh,
+    vertices: Points,
+    texels: Points,
+    mirror: bool,
+    context: Context,
+) -> list[Layer]:
+    """Layers from the least trusted to the photo itself."""
+    seen = photo_layer(photo, vertices, texels)
+    below, above = [through_layer(surface, photo, vertices)], []
+    back = back_layer(prior, photo, vertices, texels)
+    for plane in find_mirror_planes(mesh, context.seed)[:2] if mirror else []:
+        mirrored = mirror_layer(photo, plane, vertices, texels)
+        agreement = mirror_agreement(seen, mirrored)
+        # A mirror image that the photo itself confirms beats a learnt guess; an unconfirmed one does not.
+        (below if agreement is None else above).append(scaled(mirrored, plane.score * (UNCONFIRMED if agreement is None else agreement)))
+    layers = [*below, back, *reversed(above)]
+    return [layer for layer in layers if float(layer.vertex_trust.amax()) > 0.05] + [seen]
