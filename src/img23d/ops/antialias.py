@@ -94,7 +94,7 @@ def crossings(edges: Silhouette, ids: Tensor, points: Tensor, faces: Tensor, axi
     nearness = 1 / start[:, 2] + share * (1 / stop[:, 2] - 1 / start[:, 2])
     # The inside is where (stop - start) x (point - start) has the sign of edges.side.
     outward = edges.side[edge] * torch.sign(step[:, 1 - axis]) * (1 - 2 * axis)
-    lower = (position - 0.5).floor().clamp(-1, along).long()
+    lower = (position - 0.5).ceil().clamp(0, along).long() - 1  # a centre right on the edge belongs to the right or lower face
     valid = torch.nonzero((lower >= 0) & (lower < along - 1) & (outward != 0))[:, 0]
     edge, line, lower, outward, nearness = edge[valid], line[valid], lower[valid], outward[valid], nearness[valid]
     stride, line_stride = (1, width) if axis == 0 else (width, 1)
