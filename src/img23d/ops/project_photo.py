@@ -15,7 +15,11 @@ from img23d.ops.raster import Rasterizer
 from img23d.scene import Cameras, Mesh, Views
 
 # Angle before the last trusted one at which trust begins to fall.
-RAMP = math.radians(16)
+RAMP = math.radians(10)
+# The last trusted angle away from every rim: a flat side seen at a slant is stretched, but no guess knows it better.
+FLAT = math.radians(87)
+# A surface that bends away in the picture's depth by more than this between two pixels ends there, object units.
+STEP = 0.03
 # Rim of the mask whose pixels mix object and background: share of the picture's size, and at least this many pixels.
 RIM, LEAST_RIM = 0.003, 1.5
 # How far outside the mask the rim's colour still serves, share of the picture's size; a fitted silhouette is never exact.
@@ -36,6 +40,7 @@ class PhotoSource:
         trust: (H, W) 0..1: 1 on the object, falling to 0 outside.
         near: (h, w) z-depth of the nearest surface around each pixel, infinite where there is none.
         far: (h, w) z-depth of the last surface behind each pixel, 0 where there is none.
+        inland: (h, w) 0..1: 0 on rims, where surfaces end in the picture, 1 some pixels away from them.
     """
 
     camera: Cameras
@@ -43,6 +48,7 @@ class PhotoSource:
     trust: Tensor
     near: Tensor
     far: Tensor
+    inland: Tensor
 
 
 def prepare_photo(views: Views, mesh: Mesh, rasterizer: Rasterizer, texel: float = 0.0) -> PhotoSource:
@@ -67,7 +73,9 @@ def prepare_photo(views: Views, mesh: Mesh, rasterizer: Rasterizer, texel: float
     near, far = depth_range(mesh, views.cameras, rasterizer, *_limit(views.mask.shape[1:], DEPTH_SIZE))
     reach = max(1, round(0.004 * max(near.shape)))
     nearest = -F.max_pool2d(-near[None, None], 2 * reach + 1, stride=1, padding=reach)[0, 0]
-    return PhotoSource(views.cameras, clean, trust.to(rgb.dtype), nearest, far)
+    away = distance_from(~F.interpolate(solid[None, None].float(), near.shape, mode="area")[0, 0].gt(0.5) | surface_ends(near))
+    inland = smoothstep((away - reach) / (1.5 * reach))
+    return PhotoSource(views.cameras, clean, trust.to(rgb.dtype), nearest, far, inland.to(rgb.dtype))
 
 
 def project_photo(
@@ -98,7 +106,8 @@ def project_photo(
     if slack is not None:
         last = sample_nearest(source.far, x, y)
         visible = visible * (nearest.isfinite() & (nearest - depth < tolerance) & (depth < last + tolerance)).to(visible)
-    graze = smoothstep((cosine - math.cos(grazing)) / (math.cos(max(grazing - RAMP, 0.0)) - math.cos(grazing)))
+    limit = grazing + max(0.0, FLAT - grazing) * sample(source.inland[..., None], x, y)[:, 0]
+    graze = smoothstep((cosine - limit.cos()) / ((limit - RAMP).cos() - limit.cos()))
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1) & (depth > 0)
     trust = sample(source.trust[..., None], x, y)[:, 0]
     return sample(source.rgb, x, y, "bicubic").clamp(0, 1), visible * graze * trust.clamp(0, 1) * inside
@@ -114,6 +123,20 @@ def depth_range(mesh: Mesh, camera: Cameras, rasterizer: Rasterizer, height: int
     turned = torch.cat([points[..., :2], 1 / (inverse.amax() * 1.1 - inverse)], -1)
     seen = fragments(rasterizer.face_ids(turned, mesh.faces, height, width), points, mesh.faces)
     return near, to_image(seen, seen.depth, 0.0)[0]
+
+
+def surface_ends(near: Tensor) -> Tensor:
+    """(h, w) bool: pixels of a depth map, infinite where empty, next to which a surface ends or a nearer one begins."""
+    # Inverse depth is linear over the picture of any plane, however slanted; its second difference is not fooled by slopes.
+    inverse = torch.where(near.isfinite(), 1 / near, torch.zeros_like(near))
+    ends = ~near.isfinite()
+    for axis in (0, 1):
+        bend = torch.zeros_like(inverse)
+        inner = inverse.narrow(axis, 1, inverse.shape[axis] - 2)
+        before, after = inverse.narrow(axis, 0, inner.shape[axis]), inverse.narrow(axis, 2, inner.shape[axis])
+        bend.narrow(axis, 1, inner.shape[axis]).copy_((before + after - 2 * inner).abs())
+        ends = ends | (bend * near.where(near.isfinite(), torch.zeros_like(near)).square() > STEP)
+    return ends
 
 
 def facing(camera: Cameras, points: Tensor, normals: Tensor) -> Tensor:

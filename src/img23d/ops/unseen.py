@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from img23d.ops.defringe import blur_inside, spread_smoothly
@@ -58,7 +57,7 @@ def photo_layer(photo: Photo, vertices: Points, texels: Points) -> Layer:
 
 def mirror_layer(photo: Photo, plane: MirrorPlane, vertices: Points, texels: Points) -> Layer:
     """What the photo shows on the other side of a plane of symmetry."""
-    found = []
+    found: list[Tensor] = []
     for source, points in ((photo.soft, vertices), (photo.sharp, texels)):
         position, normal = plane.mirror(points.position), plane.mirror_direction(points.normal)
         found.extend(project_photo(source, position, normal, photo.grazing, slack=MIRROR_SLACK))
@@ -88,7 +87,7 @@ def back_layer(prior: ShapePrior, photo: Photo, vertices: Points, texels: Points
     """The learnt colour of the last surface along each ray."""
     confidence = prior.back_confidence
     rgb = spread_smoothly(prior.back_rgb, (confidence > 0).to(confidence.dtype)) if bool((confidence > 0).any()) else prior.back_rgb
-    found = []
+    found: list[Tensor] = []
     for points in (vertices, texels):
         x, y, depth = photo.sharp.camera.project(points.position)[0].unbind(-1)
         cosine = facing(photo.sharp.camera, points.position, points.normal)

@@ -132,7 +132,8 @@ def guesses(
 ) -> list[Layer]:
     """Layers from the least trusted to the photo itself."""
     seen = photo_layer(photo, vertices, texels)
-    below, above = [through_layer(surface, photo, vertices)], []
+    below: list[Layer] = [through_layer(surface, photo, vertices)]
+    above: list[Layer] = []
     back = back_layer(prior, photo, vertices, texels)
     for plane in find_mirror_planes(mesh, context.seed)[:2] if mirror else []:
         mirrored = mirror_layer(photo, plane, vertices, texels)
