@@ -95,19 +95,21 @@ def join(parts: Sequence[Part]) -> Part:
     )
 
 
-def pack_paints(paints: Sequence[Paint], margin: int = 1) -> tuple[Paint, np.ndarray]:
+def pack_paints(paints: Sequence[Paint], margin: int = 1, widest: int = SHEET) -> tuple[Paint, np.ndarray]:
     """Put pictures into one sheet, row by row, each with its border repeated so that interpolation does not bleed.
 
     Args:
         paints: pictures of any size.
         margin: pixels of repeated border.
+        widest: most columns of the sheet.
 
     Returns:
         the sheet (h, w, 3) and a (P, 4) table: left, top, width, height of each picture as fractions of the sheet.
     """
     order = sorted(range(len(paints)), key=lambda index: -paints[index].shape[0])
     width = min(
-        max(max(paint.shape[1] for paint in paints) + 2 * margin, int(math.sqrt(sum(p.shape[0] * p.shape[1] for p in paints)) * 1.2)), SHEET
+        max(max(paint.shape[1] for paint in paints) + 2 * margin, int(math.sqrt(sum(p.shape[0] * p.shape[1] for p in paints)) * 1.2)),
+        widest,
     )
     x = y = row_height = 0
     corner = {}
@@ -129,16 +131,16 @@ def pack_paints(paints: Sequence[Paint], margin: int = 1) -> tuple[Paint, np.nda
     return sheet, table / np.array([width, len(sheet), width, len(sheet)])
 
 
-def assemble(parts: Sequence[Part] | Part) -> TrainingObject:
-    """One object out of parts: paints packed into one texture, bounding box centred, longest side 1."""
+def assemble(parts: Sequence[Part] | Part, widest: int = SHEET) -> TrainingObject:
+    """One object out of parts: paints packed into one texture at most ``widest`` pixels wide, bounding box centred, longest side 1."""
     whole = parts if isinstance(parts, Part) else join(parts)
     unique: dict[int, int] = {}
     kept: list[Paint] = []
     for paint in whole.paints:
         if id(paint) not in unique:
             unique[id(paint)] = len(kept)
-            kept.append(shrink(paint, SHEET // 2))
-    sheet, table = pack_paints(kept)
+            kept.append(shrink(paint, widest // 2))
+    sheet, table = pack_paints(kept, widest=widest)
     tile = table[np.array([unique[id(paint)] for paint in whole.paints])[whole.material]]
     corner_uv = tile[:, None, :2] + np.clip(whole.corner_uv, 0, 1) * tile[:, None, 2:]
     low, high = whole.vertices.min(0), whole.vertices.max(0)
