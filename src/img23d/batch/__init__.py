@@ -86,7 +86,9 @@ def run_batch(
     earlier = {} if force else finished_before(out)
     facts = {"img23d": __version__, "preset": getattr(config, "preset", ""), "options": asdict(config)}
     report = Report(out / report_name, [_first_entry(item, config, formats, earlier) for item in items], facts)
-    tasks = [Task(item, out / item.name, formats, force) for item in items if report.entries[item.name].status == "waiting"]
+    ours = {name for _, name in earlier}
+    waiting = [item for item in items if report.entries[item.name].status == "waiting"]
+    tasks = [Task(item, out / item.name, formats, force or item.name in ours) for item in waiting]
     with _polite_kill():
         try:
             report.write()

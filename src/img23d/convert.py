@@ -1,0 +1,126 @@
+"""A finished run or any mesh into other files: other formats, fewer faces, a size in millimetres, another axis up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from img23d.errors import InputError
+from img23d.io import artifacts
+from img23d.io.files import check_output
+from img23d.io.meshes import load_mesh, save_mesh
+from img23d.ops.decimate import decimate
+from img23d.ops.texture_transfer import transfer_texture
+from img23d.record import Reopened, reopen
+from img23d.scene import Mesh, TexturedMesh
+
+Report = Callable[[str, float, str], None]
+
+
+def silent(stage: str, fraction: float, text: str) -> None:
+    """A report callback that shows nothing."""
+
+
+def convert(
+    source: Path,
+    targets: Sequence[Path],
+    *,
+    faces: int | None = None,
+    texture_size: int | None = None,
+    size_mm: float | None = None,
+    up: Literal["y", "z"] | None = None,
+    force: bool = False,
+    report: Report = silent,
+) -> list[Path]:
+    """Write a run's result, or a mesh file, in other formats.
+
+    Args:
+        source: a run folder or a mesh file.
+        targets: files to write; their suffixes are their formats.
+        faces: largest number of faces; None keeps all.
+        texture_size: side of the texture, px; None keeps it. The photo is projected anew for a run, the texture resampled for a mesh.
+        size_mm: length of the longest side; None takes the run's own option, object units for a mesh.
+        up: which axis points up in the files; None takes the run's own option, y for a mesh.
+        force: replace files that are there.
+        report: called with (stage, fraction 0..1, text).
+
+    Returns:
+        All files that were written, those that belong to a target (materials, pictures) before it.
+
+    Raises:
+        InputError: no run folder, an unfinished run, or an unreadable mesh.
+        OutputError: a file that cannot be written, or is there.
+    """
+    for target in targets:
+        check_output(target, force)
+    report("read", 0.0, "")
+    if source.is_dir():
+        run = reopen(source)
+        asset: TexturedMesh | Mesh = run_asset(source, run, faces, texture_size, report)
+        size_mm, up = run.config.export.size_mm if size_mm is None else size_mm, up or run.config.export.up
+    else:
+        asset = fewer_faces(load_mesh(source), faces, texture_size, report)
+    report("write", 0.0, "")
+    written = [path for target in targets for path in save_mesh(target, asset, size_mm=size_mm or None, up=up or "y", force=force)]
+    report("write", 1.0, "")
+    return written
+
+
+def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int | None, report: Report = silent) -> TexturedMesh:
+    """The result of a run; with other numbers of faces or texels its texture stage is run again, from the fine mesh and the photo.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    options = run.config.texture
+    wanted = replace(options, faces=faces or options.faces, size=texture_size or options.size)
+    if wanted == options:
+        return artifacts.load_textured(step_folder(folder, "texture"))
+    from img23d import pipeline
+    from img23d.stages.texture import texture
+
+    def progress(fraction: float, text: str = "") -> None:
+        report("texture", fraction, text)
+
+    context = replace(pipeline.open_context(run.config), progress=progress)
+    guess = step_folder(folder, "estimate")
+    views, prior = artifacts.load_views(guess, context.device), artifacts.load_prior(guess, context.device)
+    mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
+    return texture(views, prior, mesh, wanted, context)
+
+
+def step_folder(run: Path, name: str) -> Path:
+    """Where a run keeps the result of a stage.
+
+    Raises:
+        InputError: the stage has not been finished.
+    """
+    for folder in sorted(run.glob(f"[0-9][0-9]_{name}")):
+        if (folder / "step.json").is_file():
+            return folder
+    raise InputError(f"the run {run} is not finished: it has no {name} step", "the same generate command continues it")
+
+
+def fewer_faces(asset: TexturedMesh | Mesh, faces: int | None, texture_size: int | None, report: Report = silent) -> TexturedMesh | Mesh:
+    """Decimate a mesh, its texture carried over; a mesh that is small enough is returned as it is.
+
+    Args:
+        asset: the mesh.
+        faces: largest number of faces; None keeps all.
+        texture_size: side of the new texture, px; None keeps that of the old one.
+        report: called with (stage, fraction 0..1, text).
+    """
+    report("decimate", 0.0, "")
+    mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
+    reduced = mesh if faces is None else decimate(mesh, faces)
+    if isinstance(asset, Mesh):
+        return reduced
+    size = texture_size or max(asset.base_color.shape[:2])
+    if reduced is mesh and size == max(asset.base_color.shape[:2]):
+        return asset
+    report("texture", 0.0, "")
+    return transfer_texture(asset, reduced, size)
+
+
