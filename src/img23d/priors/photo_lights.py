@@ -57,9 +57,9 @@ def lamps_of(studio: Studio, per_softbox: int, for_sky: int, rng: np.random.Gene
         directions.append(unit(softbox.azimuth + u * softbox.half_width, np.clip(softbox.elevation + v * softbox.half_height, 0.05, 1.56)))
         solid_angle = 4 * softbox.half_width * softbox.half_height * max(np.cos(softbox.elevation), 0.2)
         power.append(np.tile(np.array(softbox.colour) * solid_angle / np.pi / per_softbox, (per_softbox, 1)))
-    index = np.arange(for_sky) + 0.5
-    height = 1 - index / for_sky * 0.97
-    directions.append(unit(index * 2.399963 + rng.random() * 6.28, np.arcsin(height)))
+    step = np.arange(for_sky) + 0.5
+    height = 1 - step / max(for_sky, 1) * 0.97
+    directions.append(unit(step * 2.399963 + rng.random() * 6.28, np.arcsin(height)))
     sky = np.array(studio.horizon) * (1 - height[:, None]) + np.array(studio.zenith) * height[:, None]
     power.append(sky * 2 / max(for_sky, 1))
     as_tensors = (torch.tensor(np.concatenate(part), dtype=torch.float32) for part in (directions, power))

@@ -264,7 +264,7 @@ def render_photo(
     """
     scene = _gather(placed)
     rows, columns = height * supersample, width * supersample
-    origins, directions = camera.rays(rows, columns)
+    _, directions = camera.rays(rows, columns)
     origin, direction = camera.position[0], directions.reshape(-1, 3)
     face = scene.rasterizer.face_ids(camera.project(scene.vertices), scene.faces, rows, columns).reshape(-1)
     linear = backdrop.permute(2, 0, 1)[None]
