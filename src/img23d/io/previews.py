@@ -17,7 +17,7 @@ CELL = 288
 LABEL = 22
 MARGIN = 6
 _INK, _PAPER = (70, 70, 78), (255, 255, 255)
-_SIDES = (("right side", 90.0, 8.0), ("back", 180.0, 8.0), ("left side", 270.0, 8.0), ("from above", 35.0, 50.0))
+_SIDES = (("from the right", 90.0, 8.0), ("back", 180.0, 8.0), ("from the left", 270.0, 8.0), ("from above", 35.0, 50.0))
 _DISTANCE, _FOV_DEG = 4.2, 28.5
 
 
