@@ -93,5 +93,3 @@ def write_examination_shards(store: ObjectStore, indices: Sequence[int], folder:
                 samples.append(draw_sample(store, index, random, rasterizer, warped=False))
                 numbers.append(index)
         write_shard(path, samples, numbers)
-
-

@@ -1,0 +1,162 @@
+"""The embedded shape network: a compact 2D U-Net whose volume head answers one channel per depth bin."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from img23d.priors import frame
+
+INPUTS = 10  # rgb, mask, edge distance, inflated half-thickness, x, y, fov, fov known
+PLANES = 12  # depths 2, normal 3, back colour 3, scales 4
+DEPTH_SCALE = 0.5  # outputs of 1 mean this many half-widths
+FOV_MIDDLE, FOV_SPREAD = 0.55, 0.25  # radians: fov goes in and out as (fov - middle) / spread
+ELEVATION_MIDDLE, ELEVATION_SPREAD = 0.35, 0.35
+
+
+class Answer(NamedTuple):
+    """What the network says about B crops; S pixels, D bins. Scales are those of Laplace distributions, as logarithms."""
+
+    volume: Tensor  # (B, D, h, w) signed distance over the truncation, not clamped
+    depth: Tensor  # (B, 2, S, S) first and last surface from mid-depth
+    normal: Tensor  # (B, 3, S, S) unit, camera frame
+    back_rgb: Tensor  # (B, 3, S, S)
+    log_scale: Tensor  # (B, 4, S, S) of first depth, last depth, 1 - cosine of the normal, back colour
+    pose: Tensor  # (B, 3) elevation, roll, fov in radians
+    pose_log_scale: Tensor  # (B, 3)
+
+
+class Block(nn.Module):
+    """Two convolutions with a residual connection."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width)
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.middle = nn.BatchNorm2d(width)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same shape."""
+        y = self.first(torch.relu(self.norm(x)))
+        return x + self.second(torch.relu(self.middle(y)))
+
+
+class Attention(nn.Module):
+    """Self-attention over all places, for what distant parts tell about each other."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.BatchNorm2d(width)
+        self.mix = nn.Conv2d(width, 3 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same shape."""
+        batch, width, rows, columns = x.shape
+        parts = self.mix(self.norm(x)).reshape(batch, 3, self.heads, width // self.heads, rows * columns).transpose(-1, -2)
+        mixed = nn.functional.scaled_dot_product_attention(*parts.unbind(1))
+        return x + self.out(mixed.transpose(-1, -2).reshape(batch, width, rows, columns))
+
+
+class ShapeNetwork(nn.Module):
+    """From a crop to volume, layered depths, normals, back colour and pose.
+
+    A U-Net works on the picture at half size, where nearly all its arithmetic is; a thin branch at full size adds what only that shows.
+    Depths and volume are corrections of the inflated silhouette, so that an untrained network answers plain inflation.
+
+    Args:
+        widths: channels at 1/4, 1/8, ... of the picture.
+        blocks: residual blocks at these sizes, on the way down; one each on the way up.
+        volume_width: channels from which the bins are computed.
+        fine_width: channels of the branch at 1/2 of the picture.
+    """
+
+    def __init__(
+        self, widths: tuple[int, ...] = (48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2), volume_width: int = 96, fine_width: int = 16
+    ) -> None:
+        super().__init__()
+        self.sizes = {"widths": tuple(widths), "blocks": tuple(blocks), "volume_width": volume_width, "fine_width": fine_width}
+        self.picture_size = frame.IMAGE_SIZE  # pixels along each side of the pictures it was last trained on
+        self.stem = nn.Conv2d(4 * INPUTS, widths[0], 3, padding=1)
+        self.down_blocks = nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(widths, blocks))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:]))
+        self.attention = Attention(widths[-1])
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:]))
+        self.up_blocks = nn.ModuleList(Block(width) for width in widths[:-1])
+        self.norm = nn.BatchNorm2d(widths[0])
+        self.volume = nn.Sequential(
+            nn.Conv2d(widths[0], volume_width, 3, padding=1), nn.ReLU(), nn.Conv2d(volume_width, frame.DEPTH_BINS, 1)
+        )
+        self.fine_stem = nn.Conv2d(4 * INPUTS, fine_width, 3, padding=1)
+        self.to_fine = nn.Conv2d(widths[0], 4 * fine_width, 1)
+        self.fine_block = Block(fine_width)
+        self.fine_volume = nn.Conv2d(fine_width, frame.DEPTH_BINS, 1)
+        self.planes = nn.Conv2d(fine_width, 4 * PLANES, 3, padding=1)
+        self.pose = nn.Sequential(nn.Linear(widths[-1], 64), nn.ReLU(), nn.Linear(64, 6))
+        for last in (self.volume[2], self.fine_volume, self.planes, self.pose[2]):
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, inputs: Tensor) -> Answer:
+        """Answer for inputs (B, INPUTS, S, S) made by `network_inputs`."""
+        x = self.stem(nn.functional.pixel_unshuffle(nn.functional.avg_pool2d(inputs, 2), 2))
+        kept = []
+        for level, blocks in enumerate(self.down_blocks):
+            x = blocks(x)
+            if level < len(self.down):
+                kept.append(x)
+                x = self.down[level](x)
+        x = self.attention(x)
+        told = self.pose(x.mean((2, 3))).float()
+        for level in reversed(range(len(self.up))):
+            x = self.up_blocks[level](kept[level] + nn.functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest"))
+        x = torch.relu(self.norm(x))
+        fine = self.fine_block(self.fine_stem(nn.functional.pixel_unshuffle(inputs, 2)) + nn.functional.pixel_shuffle(self.to_fine(x), 2))
+        fine = torch.relu(fine)
+        change = nn.functional.interpolate(self.volume(x), scale_factor=2.0, mode="bilinear", align_corners=False) + self.fine_volume(fine)
+        height = inputs[:, 5:6]
+        out = nn.functional.pixel_shuffle(self.planes(fine), 2).float()
+        depth = DEPTH_SCALE * out[:, :2] + torch.cat([-height, height], 1)
+        facing = torch.cat([out[:, 2:4], out[:, 4:5] + 1.0], 1)
+        pose = told[:, :3] * told.new_tensor([ELEVATION_SPREAD, 0.1, FOV_SPREAD]) + told.new_tensor([ELEVATION_MIDDLE, 0.0, FOV_MIDDLE])
+        return Answer(
+            change.float() + inflated_volume(height, inputs[:, 3:4]), depth, nn.functional.normalize(facing, dim=1, eps=1e-4),
+            out[:, 5:8] + inputs[:, :3].float(), (out[:, 8:12] - 2.0).clamp(-6.0, 2.0), pose, (told[:, 3:] - 1.5).clamp(-5.0, 2.0),
+        )  # fmt: skip
+
+
+def inflated_volume(height: Tensor, mask: Tensor) -> Tensor:
+    """(B, D, S/2, S/2) signed distance along the rays, over the truncation and clamped, of the inflated silhouette (B, 1, S, S)."""
+    height = nn.functional.avg_pool2d(height.float(), 2)
+    inside = nn.functional.avg_pool2d(mask.float(), 2)
+    depths = frame.bin_depths(frame.DEPTH_BINS, height.device)[:, None, None]
+    return ((depths.abs() - height) / frame.TRUNCATION + (1.0 - inside)).clamp(-1.0, 1.0)
+
+
+def network_inputs(rgb: Tensor, mask: Tensor, thickness: Tensor, fov: Tensor) -> Tensor:
+    """Stack what the network sees.
+
+    Args:
+        rgb: (B, 3, S, S) 0..1, multiplied by the mask.
+        mask: (B, 1, S, S) 0..1.
+        thickness: (B, 2, S, S) edge distance and inflated half-thickness from `img23d.priors.inflate.inflate`.
+        fov: (B,) radians of the crop, nan where it is not known.
+
+    Returns:
+        (B, INPUTS, S, S) float32.
+    """
+    batch, _, size, _ = rgb.shape
+    axis = frame.pixel_axis(size, rgb.device)
+    x, y = axis[None, :].expand(size, size), -axis[:, None].expand(size, size)
+    known = ~fov.isnan()
+    told = torch.stack([torch.where(known, (fov - FOV_MIDDLE) / FOV_SPREAD, torch.zeros_like(fov)), known.to(fov.dtype)], -1)
+    planes = torch.stack([x, y]).expand(batch, 2, size, size)
+    return torch.cat([rgb, mask, thickness, planes, told[:, :, None, None].expand(batch, 2, size, size)], 1)

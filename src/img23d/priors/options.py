@@ -1,0 +1,57 @@
+"""Options of `img23d train prior`; free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How the embedded shape network is trained.
+
+    Args:
+        size: ``cpu`` is what two cores manage in two hours, ``gpu`` what a data-centre GPU manages in 25 minutes, ``tiny`` is for tests.
+        minutes: training time in all, over all pieces; the learning rate ends at zero then.
+        piece_minutes: stop (and keep a checkpoint) after this long; call again to go on. 0 means no pieces.
+        steps: end after this many steps instead of after ``minutes``; 0 means by time.
+        batch: samples per step; 0 means the size's own.
+        half_size: share of the training done on pictures of half the size, at a quarter of the cost, to begin with.
+        rate: highest learning rate.
+        warmup: share of the training during which the rate rises.
+        weight_decay: of AdamW, on weights of convolutions only.
+        ema: how much of the averaged weights one step keeps.
+        clip: largest norm of the gradient.
+        shards: files of 128 samples rendered beforehand (cpu and tiny); the gpu size renders fresh ones all the time.
+        cache: folder for carved solids and samples; "" means ``OUT/cache``.
+        validate_minutes: time between validations.
+        seed: of weights, order and samples.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: of the CPU; 0 leaves them as they are.
+    """
+
+    size: Literal["cpu", "gpu", "tiny"] = "cpu"
+    minutes: float = 75.0
+    piece_minutes: float = 0.0
+    steps: int = 0
+    batch: int = 0
+    half_size: float = 0.5
+    rate: float = 1.5e-3
+    warmup: float = 0.03
+    weight_decay: float = 0.02
+    ema: float = 0.998
+    clip: float = 1.0
+    shards: int = 200
+    cache: str = ""
+    validate_minutes: float = 5.0
+    seed: int = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+
+
+NETWORKS: dict[str, dict[str, object]] = {
+    "cpu": {"widths": (48, 96, 192), "blocks": (1, 1, 2), "volume_width": 96, "fine_width": 16},
+    "gpu": {"widths": (96, 160, 256), "blocks": (2, 2, 3), "volume_width": 128, "fine_width": 32},
+    "tiny": {"widths": (8, 16), "blocks": (1, 1), "volume_width": 8, "fine_width": 8},
+}
+BATCHES = {"cpu": 8, "gpu": 64, "tiny": 2}

@@ -1,0 +1,174 @@
+"""From the network's volume along the photo's rays to a signed distance on the object's grid, in agreement with silhouette and depths."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from img23d.priors import frame
+from img23d.priors.inflate import parabola_minimum
+from img23d.scene import Cameras
+
+BINS = 96  # depth samples of the corrected volume
+THINNEST = 0.03  # half-widths: what the silhouette shows is at least this thick
+TRUST = 4.0  # how much a confident layered depth counts against the volume's own surface
+
+
+class RayVolume(NamedTuple):
+    """Signed distances along the rays of the S x S pixels, in half-widths, and how far to trust them."""
+
+    distance: Tensor  # (D, S, S)
+    confidence: Tensor  # (D, S, S)
+
+
+def silhouette_distance(mask: Tensor) -> Tensor:
+    """(S, S) signed distance to the silhouette's edge in half-widths, negative inside, from coverage (S, S), finer than a pixel."""
+    inside = mask > 0.5
+    far = torch.full_like(mask, float(mask.shape[-1] ** 2) * 2)
+    zero = torch.zeros_like(mask)
+    out, within = parabola_minimum(torch.stack([torch.where(inside, zero, far), torch.where(inside, far, zero)])).sqrt()
+    signed = torch.where(inside, 0.5 - within, out - 0.5)
+    # Pixels on the edge know from their coverage where it is.
+    edge = signed.abs() <= 0.5
+    return torch.where(edge, 0.5 - mask, signed).clamp(-mask.shape[-1], mask.shape[-1]) * (2.0 / mask.shape[-1])
+
+
+def crossings(volume: Tensor, depths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each ray enters and leaves the volume's solid.
+
+    Args:
+        volume: (D, S, S) signed distances.
+        depths: (D,).
+
+    Returns:
+        (S, S) first and last depth, interpolated between samples, and (S, S) bool whether there is a solid at all.
+    """
+    inside = volume < 0
+    any_inside = inside.any(0)
+    step = depths[1] - depths[0]
+
+    def entry(values: Tensor) -> Tensor:
+        index = (values < 0).to(torch.uint8).argmax(0)
+        here = values.gather(0, index[None])[0]
+        before = values.gather(0, (index - 1).clamp(min=0)[None])[0]
+        share = torch.where((index > 0) & (before > 0), here / (here - before).clamp(max=-1e-6), torch.zeros_like(here))
+        return index.to(values.dtype) - share
+
+    first = depths[0] + entry(volume) * step
+    last = depths[-1] - entry(volume.flip(0)) * step
+    return first, last, any_inside
+
+
+def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Tensor], trust: tuple[Tensor, Tensor]) -> RayVolume:
+    """Stretch each ray of the volume so that its first and last surfaces are where the layered depths say.
+
+    Parts too thin for the volume take their thickness from the layered depths alone, and the silhouette bounds everything.
+
+    Args:
+        volume: (D, h, w) signed distances in half-widths, at ``depths``.
+        depths: (D,) of the volume's samples.
+        mask: (S, S) coverage.
+        layers: (S, S) first and last depth.
+        trust: (S, S) their confidences, 0..1.
+    """
+    size = mask.shape[-1]
+    volume = F.interpolate(volume[None], size=(size, size), mode="bilinear", align_corners=False)[0]
+    enter, leave, solid = crossings(volume, depths)
+    front, back = layers[0], torch.maximum(layers[1], layers[0] + THINNEST)
+    weight = [TRUST * t / (1.0 + TRUST * t) for t in trust]
+    start = torch.where(solid, enter + weight[0] * (front - enter), front)
+    stop = torch.where(solid, leave + weight[1] * (back - leave), back)
+    middle, half = (start + stop) / 2, ((stop - start) / 2).clamp(min=THINNEST / 2)
+    start, stop = middle - half, middle + half
+    target = torch.linspace(float(depths[0]) - 0.1, float(depths[-1]) + 0.1, BINS, device=volume.device)[:, None, None]
+    # Where a depth of the answer is found in the volume: the same before and behind, stretched between.
+    ratio = (leave - enter).clamp(min=1e-3) / (stop - start)
+    source = torch.where(
+        target < start, target - start + enter, torch.where(target > stop, target - stop + leave, enter + (target - start) * ratio)
+    )
+    position = (source - depths[0]) / (depths[1] - depths[0])
+    low = position.floor().clamp(0, len(depths) - 2)
+    share = (position - low).clamp(0, 1)
+    index = low.long()
+    looked = volume.gather(0, index) * (1 - share) + volume.gather(0, index + 1) * share
+    looked = looked + ((depths[0] - source).clamp(min=0) + (source - depths[-1]).clamp(min=0))
+    slab = torch.maximum(start - target, target - stop)
+    distance = torch.where(solid, looked, slab)
+    outside = silhouette_distance(mask)
+    distance = torch.maximum(distance, outside.expand_as(distance))
+    near_front = ((stop - target) / (stop - start)).clamp(0, 1)
+    confidence = trust[0] * near_front + trust[1] * (1 - near_front)
+    return RayVolume(distance, torch.where(outside > 0, torch.ones_like(confidence), confidence))
+
+
+def to_grid(rays: RayVolume, camera: Cameras, resolution: int) -> tuple[Tensor, Tensor]:
+    """Resample distances along rays onto the object's grid.
+
+    Args:
+        rays: of the crop's pixels.
+        camera: (V = 1) of the crop; mid-depth is the depth of the object frame's origin.
+        resolution: samples along each side of [-1, 1]^3.
+
+    Returns:
+        (D, D, D) signed distance and confidence, [z, y, x], object units.
+    """
+    device = rays.distance.device
+    axis = torch.linspace(-1, 1, resolution, device=device)
+    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")[::-1], -1).reshape(-1, 3)
+    camera = camera.to(device)
+    middle = float(camera.project(torch.zeros(1, 3, device=device))[0, 0, 2])
+    unit = middle * 0.5 / float(camera.focal.mean())
+    seen = camera.project(grid.to(camera.focal.dtype))[0].float()
+    depth = (seen[:, 2] - middle) / unit
+    size, bins = rays.distance.shape[-1], rays.distance.shape[0]
+    reach = frame.DEPTH_RANGE + 0.1
+    place = torch.stack([(seen[:, 0] * size - 0.5) * 2 / (size - 1) - 1, (seen[:, 1] * size - 0.5) * 2 / (size - 1) - 1, depth / reach], -1)
+    both = torch.stack([rays.distance, rays.confidence])[None]
+    inside = place.clamp(-1, 1)
+    looked = F.grid_sample(both, inside[None, None, None], align_corners=True, padding_mode="border")[0, :, 0, 0]
+    beyond = ((place - inside) * place.new_tensor([1.0, 1.0, reach])).norm(dim=-1)
+    # A ray's half-width grows with depth: lengths across it are told at mid-depth.
+    distance = (looked[0] + beyond) * unit * (seen[:, 2] / middle).clamp(0.2, 3.0)
+    shape = (resolution,) * 3
+    return distance.reshape(shape), looked[1].clamp(0, 1).reshape(shape)
+
+
+def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+    """The predicted solid on the object's grid.
+
+    Args:
+        prediction: an `img23d.priors.embedded.Prediction`.
+        camera: (V = 1) of the crop in the object frame, with the prediction's fov; the object frame's origin is at mid-depth.
+        resolution: D.
+
+    Returns:
+        (D, D, D) signed distance in object units, negative inside, indexed [z, y, x] over [-1, 1]^3, and its confidence 0..1. The solid
+        fills the silhouette, is nowhere thinner than `THINNEST`, and its distances are those to its own surface.
+    """
+    depths = torch.linspace(*prediction.depth_range, prediction.volume.shape[0], device=prediction.volume.device)
+    layers = (prediction.front_depth, prediction.back_depth)
+    trust = (prediction.depth_confidence, prediction.back_depth_confidence)
+    rays = agree(prediction.volume * frame.TRUNCATION, depths, prediction.mask, layers, trust)
+    distance, confidence = to_grid(rays, camera, resolution)
+    return redistance(distance, 2.0 / (resolution - 1)), confidence
+
+
+def redistance(distance: Tensor, step: float) -> Tensor:
+    """(D, D, D) true distances far from the surface, where the network only told the side; near the surface the given ones.
+
+    Args:
+        distance: signed, right in sign and near zero.
+        step: between samples.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    inside = (distance < 0).cpu().numpy()
+    if not inside.any() or inside.all():
+        return distance
+    far = torch.from_numpy((distance_transform_edt(~inside) - 0.5).clip(min=0) - (distance_transform_edt(inside) - 0.5).clip(min=0))
+    far = far.to(distance) * step
+    share = (far.abs() / step - 1.0).clamp(0, 1)
+    return torch.where(far.abs() <= 2 * step, distance.clamp(-2.5 * step, 2.5 * step) * (1 - share) + far * share, far)
