@@ -1,5 +1,7 @@
 """Subdivision: same solid, eight tets for one, averages on the edges, and the surface unchanged in the band."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -91,7 +93,7 @@ def test_each_ring_adds_the_tets_around():
     grid = tet_grid(6)
     sdf = grid.vertices.norm(dim=-1) - 0.5
     bands = [surface_band(grid.tets, sdf, rings) for rings in range(3)]
-    for inner, outer in zip(bands, bands[1:], strict=False):
+    for inner, outer in pairwise(bands):
         assert (outer | ~inner).all() and int(outer.sum()) > int(inner.sum())
         touching = torch.isin(grid.tets, grid.tets[inner]).any(-1)
         assert torch.equal(touching, outer)
