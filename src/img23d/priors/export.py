@@ -56,7 +56,7 @@ def import_network(path: Path, device: torch.device | str = "cpu") -> ShapeNetwo
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} is not a shape network of this version", "reinstalling img23d, or img23d train prior")
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(metadata["sizes"]).items()}
-    network = ShapeNetwork(**sizes)
+    network = ShapeNetwork(**sizes)  # type: ignore[arg-type]
     network.picture_size = int(metadata["picture"])
     missing, unexpected = network.load_state_dict(tensors, strict=False)
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -87,12 +88,13 @@ class ShapeNetwork(nn.Module):
         self.picture_size = frame.IMAGE_SIZE  # pixels along each side of the pictures it was last trained on
         self.stem = nn.Conv2d(4 * INPUTS, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(widths, blocks))
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:]))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths))
         self.attention = Attention(widths[-1])
-        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:]))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in itertools.pairwise(widths))
         self.up_blocks = nn.ModuleList(Block(width) for width in widths[:-1])
         self.norm = nn.BatchNorm2d(widths[0])
-        self.volume = nn.Sequential(
+        bins = nn.Conv2d(volume_width, frame.DEPTH_BINS, 1)
+        self.volume = nn.Sequential(nn.Conv2d(widths[0], volume_width, 3, padding=1), nn.ReLU(), bins)
             nn.Conv2d(widths[0], volume_width, 3, padding=1), nn.ReLU(), nn.Conv2d(volume_width, frame.DEPTH_BINS, 1)
         )
         self.fine_stem = nn.Conv2d(4 * INPUTS, fine_width, 3, padding=1)
@@ -100,10 +102,11 @@ class ShapeNetwork(nn.Module):
         self.fine_block = Block(fine_width)
         self.fine_volume = nn.Conv2d(fine_width, frame.DEPTH_BINS, 1)
         self.planes = nn.Conv2d(fine_width, 4 * PLANES, 3, padding=1)
-        self.pose = nn.Sequential(nn.Linear(widths[-1], 64), nn.ReLU(), nn.Linear(64, 6))
-        for last in (self.volume[2], self.fine_volume, self.planes, self.pose[2]):
+        pose = nn.Linear(64, 6)
+        self.pose = nn.Sequential(nn.Linear(widths[-1], 64), nn.ReLU(), pose)
+        for last in (bins, self.fine_volume, self.planes, pose):
             nn.init.normal_(last.weight, std=1e-3)
-            nn.init.zeros_(last.bias)
+            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def forward(self, inputs: Tensor) -> Answer:
         """Answer for inputs (B, INPUTS, S, S) made by `network_inputs`."""

@@ -210,11 +210,9 @@ def sheet_distance(depths: Tensor, depth: Tensor, image: Tensor, rays: int) -> T
     weight = pool(image[None].float(), ratio)[0]
     half = frame.DEPTH_RANGE / (len(frame.bin_depths()) - 1)
     sheet = torch.full((len(depths), rays, rays), torch.inf, device=depths.device)
-    for surface, inward in ((depth[0], half), (depth[1], -half)):
+    for surface, side in ((depth[0], 1.0), (depth[1], -1.0)):
         # Pixels of one ray may see different surfaces: their mean would lie between, so the nearest (farthest) counts.
-        far = torch.where(image, surface.reshape(image.shape), torch.full_like(surface.reshape(image.shape), 9.0 if inward > 0 else -9.0))
-        extreme = (
-            -torch.nn.functional.max_pool2d(-far[None], ratio)[0] if inward > 0 else torch.nn.functional.max_pool2d(far[None], ratio)[0]
-        )
-        sheet = torch.minimum(sheet, (depths[:, None, None] - extreme - inward).abs() - half)
+        nearness = torch.where(image, -side * surface.reshape(image.shape), -9.0)
+        extreme = -side * torch.nn.functional.max_pool2d(nearness[None], ratio)[0]
+        sheet = torch.minimum(sheet, (depths[:, None, None] - extreme - side * half).abs() - half)
     return torch.where(weight >= 0.5, sheet / frame.TRUNCATION, torch.full_like(sheet, torch.inf))

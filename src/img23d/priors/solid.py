@@ -86,9 +86,8 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     target = torch.linspace(float(depths[0]) - 0.1, float(depths[-1]) + 0.1, BINS, device=volume.device)[:, None, None]
     # Where a depth of the answer is found in the volume: the same before and behind, stretched between.
     ratio = (leave - enter).clamp(min=1e-3) / (stop - start)
-    source = torch.where(
-        target < start, target - start + enter, torch.where(target > stop, target - stop + leave, enter + (target - start) * ratio)
-    )
+    between = enter + (target - start) * ratio
+    source = torch.where(target < start, target - start + enter, torch.where(target > stop, target - stop + leave, between))
     position = (source - depths[0]) / (depths[1] - depths[0])
     low = position.floor().clamp(0, len(depths) - 2)
     share = (position - low).clamp(0, 1)
@@ -123,7 +122,7 @@ def to_grid(rays: RayVolume, camera: Cameras, resolution: int) -> tuple[Tensor, 
     unit = middle * 0.5 / float(camera.focal.mean())
     seen = camera.project(grid.to(camera.focal.dtype))[0].float()
     depth = (seen[:, 2] - middle) / unit
-    size, bins = rays.distance.shape[-1], rays.distance.shape[0]
+    size = rays.distance.shape[-1]
     reach = frame.DEPTH_RANGE + 0.1
     place = torch.stack([(seen[:, 0] * size - 0.5) * 2 / (size - 1) - 1, (seen[:, 1] * size - 0.5) * 2 / (size - 1) - 1, depth / reach], -1)
     both = torch.stack([rays.distance, rays.confidence])[None]
@@ -148,7 +147,8 @@ def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple
         (D, D, D) signed distance in object units, negative inside, indexed [z, y, x] over [-1, 1]^3, and its confidence 0..1. The solid
         fills the silhouette, is nowhere thinner than `THINNEST`, and its distances are those to its own surface.
     """
-    depths = torch.linspace(*prediction.depth_range, prediction.volume.shape[0], device=prediction.volume.device)
+    near, far = prediction.depth_range
+    depths = torch.linspace(near, far, prediction.volume.shape[0], device=prediction.volume.device)
     layers = (prediction.front_depth, prediction.back_depth)
     trust = (prediction.depth_confidence, prediction.back_depth_confidence)
     rays = agree(prediction.volume * frame.TRUNCATION, depths, prediction.mask, layers, trust)
