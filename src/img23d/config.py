@@ -60,7 +60,6 @@ class Segment:
     alpha_matting: bool = option(False, "rembg's alpha matting for hair and fur (slower)")
     pick: str = option("", "x,y in pixels of the photo: keep the part under this point (default: the largest part)")
     size: int = option(1024, "side of the square crop that all stages work on, at most", 64, 4096, "px")
-    fill: float = option(0.85, "the object's longest side as a fraction of the crop", 0.3, 0.98)
 
 
 @dataclass(frozen=True)

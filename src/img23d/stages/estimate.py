@@ -10,17 +10,14 @@ from torch import Tensor
 
 from img23d.config import Estimate, Prior
 from img23d.ops.crop import resize_views_image
-from img23d.ops.depth import align_depth, depth_to_normal, depth_to_points
+from img23d.ops.depth import align_depth, depth_to_normal
 from img23d.ops.inflate import inflated_sdf, inflation_height
 from img23d.scene import Cameras, ShapePrior, Views
-from img23d.scene.cameras import orbit_degrees
+from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
 VERSION = 1
-UNKNOWN = -999.0
-DEFAULT_ELEVATION_DEG = 12.0
 GUESS_SIZE = 128
-REACH = 0.93  # the solid fills this much of the cube [-1, 1]^3
 GIVEN_CONFIDENCE = 0.9
 
 
@@ -51,13 +48,12 @@ def estimate(views: Views, fov_known: bool, prior: Prior, options: Estimate, con
 def inflated_guess(views: Views, prior: Prior, options: Estimate) -> tuple[Views, ShapePrior]:
     """The silhouette, rounded: front and back mirrored in the picture plane."""
     fov_deg = 2 * math.degrees(math.atan(0.5 / float(views.cameras.focal[0, 0])))
-    elevation = DEFAULT_ELEVATION_DEG if options.elevation_deg == UNKNOWN else options.elevation_deg
     mask = resize_views_image(views.mask, GUESS_SIZE)
     height = inflation_height(mask[0])
     thickness = height.clamp_min(0).sqrt()
     distance = 1.0 / math.tan(math.radians(fov_deg) / 2)
     layers = torch.stack([distance - thickness, distance + thickness])
-    cameras, unit = fitted_camera(layers, mask[0] > 0.5, elevation, fov_deg)
+    cameras, unit = fitted_camera(layers, mask[0] > 0.5, chosen_elevation(options), fov_deg)
     cameras = cameras.to(views.mask.device)
     mid = distance * unit
     sdf = inflated_sdf(height, cameras, mid, prior.resolution)
@@ -69,22 +65,6 @@ def inflated_guess(views: Views, prior: Prior, options: Estimate) -> tuple[Views
     return Views(cameras, views.rgb, views.mask, depth, normal, confidence), solid
 
 
-def fitted_camera(layers: Tensor, inside: Tensor, elevation_deg: float, fov_deg: float) -> tuple[Cameras, float]:
-    """The camera at the scale at which all surface points fit the cube.
-
-    Args:
-        layers: (L, S, S) z-depths in half-widths of the crop at the middle of the object, which is 1 / tan(fov / 2) away.
-        inside: (S, S) bool, where they mean something.
-
-    Returns:
-        The camera (V = 1), and the object units per half-width.
-    """
-    cameras = orbit_degrees([0.0], elevation_deg, 1.0 / math.tan(math.radians(fov_deg) / 2), fov_deg).to(layers.device)
-    points = torch.cat([depth_to_points(layer[None], cameras)[0][inside] for layer in layers])
-    unit = REACH / float(points.abs().max())
-    return orbit_degrees([0.0], elevation_deg, unit / math.tan(math.radians(fov_deg) / 2), fov_deg), unit
-
-
 def inflation_normal(height: Tensor, size: int, cameras: Cameras) -> Tensor:
     """(1, size, size, 3) front normals of z^2 = height(u, v), object frame; well defined up to the outline."""
     side = height.shape[-1]
@@ -92,11 +72,6 @@ def inflation_normal(height: Tensor, size: int, cameras: Cameras) -> Tensor:
     local = torch.stack([-right, down, 2 * height.clamp_min(1e-4).sqrt()], -1)
     local = F.normalize(upsample_map(local.permute(2, 0, 1), size).permute(1, 2, 0), dim=-1)
     return (local @ cameras.cam_to_world[0, :3, :3].T)[None]
-
-
-def upsample_map(maps: Tensor, size: int) -> Tensor:
-    """(C, S, S) -> (C, size, size), bicubic."""
-    return F.interpolate(maps[None], size=(size, size), mode="bicubic", align_corners=False)[0]
 
 
 def use_given_maps(guessed: Views, given: Views, options: Estimate) -> Views:

@@ -14,6 +14,7 @@ from img23d.errors import InputError
 from img23d.io.images import Photo
 from img23d.ops.crop import crop, object_box, spread
 from img23d.ops.cutout import plain_background_alpha
+from img23d.priors.frame import FILL
 from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.context import Context
@@ -55,11 +56,9 @@ def segment(photo: Photo, maps: Maps, fov_deg: float | None, options: Segment, c
     """
     alpha = object_alpha(photo, maps.mask, options, context)
     alpha = keep_component(alpha, options.pick, context)
-    box = object_box(alpha, options.fill)
-    if box.side * options.fill < SMALLEST_OBJECT:
-        raise InputError(
-            f"the object is only {box.side * options.fill:.0f} px across", "use a larger photo, or give the object with --mask"
-        )
+    box = object_box(alpha, FILL)
+    if box.side * FILL < SMALLEST_OBJECT:
+        raise InputError(f"the object is only {box.side * FILL:.0f} px across", "use a larger photo, or give the object with --mask")
     size = int(min(options.size, max(256, math.ceil(box.side))))
     mask = crop(alpha[..., None], box, size)[..., 0].clamp(0, 1)
     rgb = spread(crop(photo.rgb, box, size, alpha), mask > 0.5).clamp(0, 1)

@@ -1,0 +1,53 @@
+"""The embedded network's answer about a crop, as views and a shape prior in the object frame."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from img23d.config import Estimate, Prior
+from img23d.ops.crop import spread
+from img23d.priors.embedded import Prediction, predict, solid_from_prediction
+from img23d.scene import ShapePrior, Views
+from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
+from img23d.stages.context import Context
+
+
+def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Views, ShapePrior]:
+    """Camera, depth, normals, solid and far-side colours from the embedded network.
+
+    Args:
+        views: one cut-out view.
+        fov_known: whether the camera's field of view may be told to the network.
+    """
+    fov = 2 * math.atan(0.5 / float(views.cameras.focal[0, 0])) if fov_known else None
+    said = predict(views.rgb[0], views.mask[0], fov, context.device)
+    sure = said.elevation_confidence
+    elevation = chosen_elevation(options, math.degrees(said.elevation), sure)
+    inside = said.mask > 0.5
+    middle = 1.0 / math.tan(said.fov / 2)
+    layers = middle + torch.stack([said.front_depth, said.back_depth])
+    cameras, unit = fitted_camera(layers, inside, elevation, math.degrees(said.fov))
+    cameras = cameras.to(views.mask.device)
+    sdf, confidence = solid_from_prediction(said, cameras, prior.resolution)
+    size = views.mask.shape[-1]
+    depth = unit * (middle + full_size(said.front_depth[..., None], inside, size)[..., 0])
+    normal = F.normalize(full_size(said.normal, inside, size), dim=-1) @ cameras.cam_to_world[0, :3, :3].T
+    trust = full_size(front_confidence(said)[..., None], inside, size)[..., 0].clamp(0, 1) * views.mask[0]
+    back_rgb = full_size(said.back_rgb, inside, size).clamp(0, 1)
+    back_confidence = full_size(said.back_confidence[..., None], inside, size)[..., 0].clamp(0, 1)
+    observed = Views(cameras, views.rgb, views.mask, depth[None], normal[None], trust[None])
+    return observed, ShapePrior(sdf, confidence.clamp(0.05, 1), back_rgb, back_confidence)
+
+
+def front_confidence(said: Prediction) -> Tensor:
+    """(S, S) one weight for the front's depth and normals together."""
+    return (said.depth_confidence * said.normal_confidence).clamp_min(0).sqrt()
+
+
+def full_size(maps: Tensor, inside: Tensor, size: int) -> Tensor:
+    """(S, S, C) -> (size, size, C): what is meaningless outside the mask does not bleed in."""
+    return upsample_map(spread(maps, inside).permute(2, 0, 1), size).permute(1, 2, 0)
