@@ -49,20 +49,21 @@ def fragments(ids: Tensor, points: Tensor, faces: Tensor) -> Fragments:
         Olano and Greer, Triangle scan conversion using 2D homogeneous coordinates (1997).
     """
     views, height, width = ids.shape
-    flat = ids.reshape(-1)
-    pixel = torch.nonzero(flat >= 0)[:, 0]
-    face = flat[pixel]
+    view, row, column = torch.nonzero(ids >= 0, as_tuple=True)
+    pixel = (view * height + row) * width + column
+    face = ids.reshape(-1).index_select(0, pixel)
     corners = faces.index_select(0, face)
-    view, column, row = pixel // (height * width), pixel % width, pixel // width % height
     centre_x, centre_y = (column.to(points.dtype) + 0.5) / width, (row.to(points.dtype) + 0.5) / height
     at = [corner + view * points.shape[1] for corner in corners.unbind(1)]
     x, y, z = ([table.index_select(0, corner) for corner in at] for table in points.reshape(-1, 3).unbind(1))
     qx, qy = ([d * (k - centre) for d, k in zip(z, xy)] for xy, centre in ((x, centre_x), (y, centre_y)))
-    area = torch.stack([qx[i] * qy[j] - qy[i] * qx[j] for i, j in ((1, 2), (2, 0), (0, 1))], -1)
-    total = area.sum(-1, keepdim=True)
+    area = [qx[i] * qy[j] - qy[i] * qx[j] for i, j in ((1, 2), (2, 0), (0, 1))]
+    total = area[0] + area[1] + area[2]
+    total = torch.where(total == 0, torch.ones_like(total), total)
     # The clamp only acts on rounding: the centre is inside, but on a sliver float32 may say otherwise by any factor.
-    inside = (area / torch.where(total == 0, torch.ones_like(total), total)).clamp(0, 1)
-    weights = inside / inside.sum(-1, keepdim=True).clamp(min=0.5)
+    inside = [(part / total).clamp(0, 1) for part in area]
+    total = (inside[0] + inside[1] + inside[2]).clamp(min=0.5)
+    weights = torch.stack([part / total for part in inside], -1)
     return Fragments((views, height, width), pixel, face, corners, weights, weighted_sum(weights, z))
 
 
