@@ -21,7 +21,7 @@ from img23d.priors.solid import solid_from_prediction
 __all__ = ["Prediction", "mirrored", "predict", "solid_from_prediction", "weights_present"]
 
 WEIGHTS = Path(__file__).parent / "weights" / "shape.safetensors"
-MAPS = frozenset(["mask", "front_depth", "back_depth", "depth_confidence", "back_depth_confidence", "normal_confidence", "back_confidence", "volume"])
+MAPS = ["mask", "front_depth", "back_depth", "depth_confidence", "back_depth_confidence", "normal_confidence", "back_confidence"]
 DEPTH_DOUBT = 0.15  # half-widths: a depth with this expected error has confidence 1/e
 NORMAL_DOUBT = 0.25  # 1 - cosine
 COLOUR_DOUBT = 0.2
@@ -124,7 +124,7 @@ def predict(rgb: Tensor, mask: Tensor, fov: float | None, device: torch.device |
 
 def mirrored(prediction: Prediction) -> Prediction:
     """The same prediction seen in a mirror, left and right swapped."""
-    names = [name for name in vars(prediction) if name in MAPS]
+    names = [*MAPS, "volume"]
     flipped = {name: getattr(prediction, name).flip(-1) for name in names}
     normal = prediction.normal.flip(1) * prediction.normal.new_tensor([-1.0, 1.0, 1.0])
     return replace(prediction, **flipped, normal=normal, back_rgb=prediction.back_rgb.flip(1), roll=-prediction.roll)

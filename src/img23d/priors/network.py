@@ -95,8 +95,6 @@ class ShapeNetwork(nn.Module):
         self.norm = nn.BatchNorm2d(widths[0])
         bins = nn.Conv2d(volume_width, frame.DEPTH_BINS, 1)
         self.volume = nn.Sequential(nn.Conv2d(widths[0], volume_width, 3, padding=1), nn.ReLU(), bins)
-            nn.Conv2d(widths[0], volume_width, 3, padding=1), nn.ReLU(), nn.Conv2d(volume_width, frame.DEPTH_BINS, 1)
-        )
         self.fine_stem = nn.Conv2d(4 * INPUTS, fine_width, 3, padding=1)
         self.to_fine = nn.Conv2d(widths[0], 4 * fine_width, 1)
         self.fine_block = Block(fine_width)
