@@ -66,7 +66,7 @@ def folder(tmp_path: Path) -> Path:
     return photos
 
 
-def batch(folder: Path, maker: Any, config: Any = Options(), **options: Any) -> Report:  # noqa: B008
+def batch(folder: Path, maker: Any, config: Any = Options(), **options: Any) -> Report:
     return run_batch(find_items([folder]), folder.parent / "out", config, open_worker=maker, **options)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from img23d.errors import InputError
 from img23d.io import artifacts
-from img23d.io.files import check_output
+from img23d.io.files import check_output, write_together
 from img23d.io.meshes import load_mesh, save_mesh
 from img23d.ops.decimate import decimate
 from img23d.ops.texture_transfer import transfer_texture
@@ -63,9 +66,25 @@ def convert(
     else:
         asset = fewer_faces(load_mesh(source), faces, texture_size, report)
     report("write", 0.0, "")
-    written = [path for target in targets for path in save_mesh(target, asset, size_mm=size_mm or None, up=up or "y", force=force)]
+    written = save_together(asset, targets, size_mm or None, up or "y", force)
     report("write", 1.0, "")
     return written
+
+
+def save_together(
+    asset: TexturedMesh | Mesh, targets: Sequence[Path], size_mm: float | None, up: Literal["y", "z"], force: bool
+) -> list[Path]:
+    """Write one mesh in several formats, all of them or none; formats may share a picture, but no file of another mesh is lost.
+
+    Returns:
+        All files, those that others refer to first.
+    """
+    with tempfile.TemporaryDirectory(prefix="img23d-") as scratch:
+        made: dict[Path, Path] = {}
+        for target in targets:
+            for file in save_mesh(Path(scratch) / target.name, asset, size_mm=size_mm, up=up):
+                made.setdefault(target.with_name(file.name), file)
+        return write_together({path: partial(shutil.copyfile, file) for path, file in made.items()}, force)
 
 
 def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int | None, report: Report = silent) -> TexturedMesh:

@@ -60,7 +60,8 @@ class Pretend:
         (targets.folder / "preview.png").write_bytes(b"picture")
         for path in targets.files:
             path.write_bytes(b"mesh of " + photo.read_bytes())
-        return PretendResult(targets.files[0], targets.files, targets.folder, self.warnings, {"fit": 1.25, "texture": 0.5}, {"faces": 12000.0})
+        seconds, figures = {"fit": 1.25, "texture": 0.5}, {"faces": 12000.0}
+        return PretendResult(targets.files[0], targets.files, targets.folder, self.warnings, seconds, figures)
 
 
 @pytest.fixture

@@ -96,7 +96,9 @@ def test_out_and_format_choose_the_files(pretend: Any, run: Any, photos: Path, a
         (["mug.png", "--device", "gpu"], "device", "img23d presets show standard"),
     ],
 )
-def test_mistakes_in_the_options_fail_before_any_work(pretend: Any, run: Any, photos: Path, arguments: list[str], message: str, hint: str) -> None:
+def test_mistakes_in_the_options_fail_before_any_work(
+    pretend: Any, run: Any, photos: Path, arguments: list[str], message: str, hint: str
+) -> None:
     result = run("generate", *arguments)
     assert result.exit_code == ConfigError.exit_code == 2
     error, tried = result.stderr.splitlines()
@@ -131,7 +133,9 @@ def test_each_kind_of_mistake_has_its_exit_code(pretend: Any, run: Any, photos: 
         (KeyboardInterrupt(), 130, "interrupted", "the same command continues"),
     ],
 )
-def test_everything_else_is_one_line_too(pretend: Any, run: Any, photos: Path, error: BaseException, code: int, message: str, hint: str) -> None:
+def test_everything_else_is_one_line_too(
+    pretend: Any, run: Any, photos: Path, error: BaseException, code: int, message: str, hint: str
+) -> None:
     pretend.mistakes["mug.png"] = lambda: error
     result = run("generate", "mug.png", "-q")
     assert result.exit_code == code

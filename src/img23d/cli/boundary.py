@@ -17,7 +17,23 @@ BROKEN_PIPE = 141
 UsageProblem: Any = typer.BadParameter.__mro__[2]
 
 
-class Commands(TyperGroup):
+class QuickGroup(TyperGroup):
+    """A group whose help option is there only when it is used.
+
+    New versions of Typer import pydantic to read an option that was not given: half of the time that --help of a command takes.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As the group it is made from."""
+        own = next((index for index, arg in enumerate(args) if not arg.startswith("-")), len(args))
+        self.add_help_option = not args or any(name in args[:own] for name in ctx.help_option_names)
+        try:
+            return super().parse_args(ctx, args)
+        finally:
+            self.add_help_option = True
+
+
+class Commands(QuickGroup):
     """The group of all commands; ``--debug`` may stand anywhere in the line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -25,13 +41,7 @@ class Commands(TyperGroup):
         end = args.index("--") if "--" in args else len(args)
         if "--debug" in args[:end]:
             args = ["--debug", *(arg for arg in args[:end] if arg != "--debug"), *args[end:]]
-        # An unused help option makes new versions of Typer import pydantic: a third of the time that --help of a command takes.
-        own = next((index for index, arg in enumerate(args) if not arg.startswith("-")), len(args))
-        self.add_help_option = not args or any(name in args[:own] for name in ctx.help_option_names)
-        try:
-            return super().parse_args(ctx, args)
-        finally:
-            self.add_help_option = True
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command and turn whatever it raises into a message and an exit code."""

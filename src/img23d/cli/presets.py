@@ -9,9 +9,12 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from img23d.cli.boundary import QuickGroup
 from img23d.cli.options import Settings
 
-presets = typer.Typer(help="List the presets; presets show NAME shows one.", rich_markup_mode=None, invoke_without_command=True)
+presets = typer.Typer(
+    cls=QuickGroup, help="List the presets; presets show NAME shows one.", rich_markup_mode=None, invoke_without_command=True
+)
 
 
 @presets.callback()
