@@ -195,13 +195,15 @@ def exif_fov(photo: Photo) -> float | None:
     return math.degrees(2 * math.atan(43.27 * height / math.hypot(height, width) / (2 * photo.focal_35mm)))
 
 
-def write_result(views: Views, asset: TexturedMesh, targets: Targets, config: Config, steps: Steps, name: str) -> Result:
-    """Export the asset, the preview sheet and the viewer."""
+def write_result(
+    views: Views, asset: TexturedMesh, targets: Targets, config: Config, steps: Steps, name: str, exported: TexturedMesh | None = None
+) -> Result:
+    """Export the asset, the preview sheet and the viewer; ``exported`` is the asset at another place and size."""
     begin = time.perf_counter()
     steps.report("export", 0.0, "")
     extras = {"source": name, "preset": config.preset, "seed": config.seed}
     for target in targets.files:
-        save_mesh(target, asset, size_mm=config.export.size_mm or None, up=config.export.up, extras=extras)
+        save_mesh(target, exported or asset, size_mm=config.export.size_mm or None, up=config.export.up, extras=extras)
     save_image(targets.folder / "preview.png", preview_sheet(views, asset, steps.context.rasterizer))
     if config.export.viewer:
         from img23d.io.viewer import save_viewer

@@ -13,7 +13,7 @@ from img23d.config import Texture
 from img23d.ops.atlas import unwrap
 from img23d.ops.bake import pad, texel_surface
 from img23d.ops.decimate import decimate
-from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
+from img23d.ops.fill import Layer, Surface, lay_over, plain_layer
 from img23d.ops.membrane import Membrane
 from img23d.ops.normal_map import bake_normal_map, tangents
 from img23d.ops.normals import vertex_normals
@@ -25,8 +25,7 @@ from img23d.ops.unseen import (
     Points,
     back_layer,
     mean_color,
-    mirror_agreement,
-    mirror_layer,
+    mirror_layers,
     photo_layer,
     soften,
     through_layer,
@@ -37,8 +36,6 @@ from img23d.stages.context import Context
 VERSION = 1
 # Colours are matched on a mesh with at least this many faces.
 MATCHING_FACES = 30_000
-# A mirror image that no seen point confirms is trusted this much.
-UNCONFIRMED = 0.8
 
 
 def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context) -> TexturedMesh:
@@ -132,13 +129,9 @@ def guesses(
 ) -> list[Layer]:
     """Layers from the least trusted to the photo itself."""
     seen = photo_layer(photo, vertices, texels)
-    below: list[Layer] = [through_layer(surface, photo, vertices)]
-    above: list[Layer] = []
+    planes = find_mirror_planes(mesh, context.seed)[:6] if mirror else []
+    confirmed, unconfirmed = mirror_layers(surface, photo, planes, seen, vertices, texels)
+    # A mirror image that the photo itself confirms beats a learnt guess; an unconfirmed one does not.
     back = back_layer(prior, photo, vertices, texels)
-    for plane in find_mirror_planes(mesh, context.seed)[:2] if mirror else []:
-        mirrored = mirror_layer(photo, plane, vertices, texels)
-        agreement = mirror_agreement(seen, mirrored)
-        # A mirror image that the photo itself confirms beats a learnt guess; an unconfirmed one does not.
-        (below if agreement is None else above).append(scaled(mirrored, plane.score * (UNCONFIRMED if agreement is None else agreement)))
-    layers = [*below, back, *reversed(above)]
+    layers = [through_layer(surface, photo, vertices), *reversed(unconfirmed), back, *reversed(confirmed)]
     return [layer for layer in layers if float(layer.vertex_trust.amax()) > 0.05] + [seen]

@@ -1,0 +1,156 @@
+"""Improve what is already there: any mesh, with or without a photo of the object, or a finished run with other options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from img23d import __version__
+from img23d.config import Config
+from img23d.errors import InputError
+from img23d.io.images import load_mask, load_photo
+from img23d.io.meshes import load_mesh
+from img23d.io.textures import sample
+from img23d.pipeline import ASSET, FIELD, MESH, VIEWS, Report, Result, Steps, exif_fov, generate_into, open_context, silent, write_result
+from img23d.record import Given, Reopened, Targets, check_existing, keep, targets_for
+from img23d.run import Run, digest, file_digest
+from img23d.scene import Mesh, TexturedMesh, Views
+from img23d.stages import observe
+from img23d.stages.cameras import REACH
+from img23d.stages.context import Context
+from img23d.stages.refine import VERSION as REFINE_VERSION
+from img23d.stages.refine import refine
+from img23d.stages.retexture import VERSION as RETEXTURE_VERSION
+from img23d.stages.retexture import far_colors, retexture
+from img23d.stages.segment import VERSION as SEGMENT_VERSION
+from img23d.stages.segment import Maps, segment
+from img23d.stages.texture import VERSION as TEXTURE_VERSION
+from img23d.stages.texture import texture
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a mesh was moved into the cube [-1, 1]^3: ``inside = (point - middle) * scale``."""
+
+    middle: Tensor
+    scale: float
+
+    @staticmethod
+    def of(mesh: Mesh) -> Placement:
+        """The placement that centres a mesh and lets its longest side fill the cube up to `REACH`."""
+        low, high = mesh.vertices.amin(0), mesh.vertices.amax(0)
+        longest = float((high - low).max())
+        if longest <= 0:
+            raise InputError("the mesh has no extent", "check the file in a viewer")
+        return Placement((low + high) / 2, 2 * REACH / longest)
+
+    def into(self, mesh: Mesh) -> Mesh:
+        """The mesh inside the cube."""
+        return Mesh((mesh.vertices - self.middle) * self.scale, mesh.faces)
+
+    def back(self, asset: TexturedMesh) -> TexturedMesh:
+        """A result at the place and size of the original."""
+        vertices = asset.mesh.vertices / self.scale + self.middle.to(asset.mesh.vertices)
+        return replace(asset, mesh=Mesh(vertices, asset.mesh.faces))
+
+
+def refine_run(run: Reopened, config: Config, context: Context | None = None, report: Report = silent) -> Result:
+    """Reopen a finished or interrupted run with other options: only the steps that they change are computed again.
+
+    Args:
+        run: from `img23d.record.reopen`.
+        config: the run's options with the changes made.
+    """
+    return generate_into(run.source, run.targets, config, run.given, True, context, report, run.name)
+
+
+def refine_mesh(
+    mesh_path: Path,
+    out: Path,
+    config: Config,
+    photo_path: Path | None = None,
+    given: Given | None = None,
+    formats: tuple[str, ...] = (),
+    force: bool = False,
+    context: Context | None = None,
+    report: Report = silent,
+) -> Result:
+    """Remesh, close and smooth a mesh; with a photo, fit and re-texture it too.
+
+    The result keeps the place and size of the original. Without a photo it keeps its own texture, transferred.
+
+    Args:
+        mesh_path: any OBJ, GLB, glTF, PLY, STL or OFF, closed or not.
+        out: as in `img23d.pipeline.generate`.
+        photo_path: a photo of the same object; its camera is searched.
+        given: a mask and camera facts for the photo.
+
+    Raises:
+        Img23dError: one of its kinds, with one clear line.
+    """
+    given, context = given or Given(), replace(context or open_context(config), warnings=[])
+    source = load_mesh(mesh_path)
+    targets = targets_for(mesh_path, out, formats)
+    if any(target.resolve() == mesh_path.resolve() for target in targets.files):
+        targets = Targets(targets.folder, tuple(path.with_name(f"{path.stem}_refined{path.suffix}") for path in targets.files))
+    inputs = [path for path in (mesh_path, photo_path, *given.files().values()) if path is not None]
+    source_key = digest(__version__, "refine", [file_digest(path) for path in inputs], config.seed, context.device.type)
+    check_existing(targets, source_key, force)
+    steps = Steps(Run(targets.folder, source_key), config, context, report)
+    keep(targets, mesh_path, given, source_key, config)
+    shape = source.mesh if isinstance(source, TexturedMesh) else source
+    placement = Placement.of(shape)
+    inside = placement.into(shape).to(context.device)
+    placed = replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside
+    photo = None if photo_path is None else cut_out(photo_path, given, config, steps)
+    views, asset = improve(placed, photo, config, steps)
+    return write_result(views, asset, targets, config, steps, mesh_path.name, placement.back(asset))
+
+
+def cut_out(photo_path: Path, given: Given, config: Config, steps: Steps) -> Views:
+    """The photo's object in a square."""
+    photo = load_photo(photo_path)
+    mask = None if given.mask is None else load_mask(given.mask, (photo.rgb.shape[0], photo.rgb.shape[1]))
+    fov = given.fov_deg or exif_fov(photo)
+    steps.context.warnings.extend(photo.warnings)
+    return steps("segment", SEGMENT_VERSION, config.segment, lambda x: segment(photo, Maps(mask), fov, config.segment, x), *VIEWS)
+
+
+def improve(source: TexturedMesh | Mesh, photo: Views | None, config: Config, steps: Steps) -> tuple[Views, TexturedMesh]:
+    """Mesh -> solid -> pictures of it (and the photo) -> DMTet mesh -> texture."""
+    c, shape = config, source.mesh if isinstance(source, TexturedMesh) else source
+    resolution = max(48, 2 * c.refine.resolution)
+    field = steps("solidify", observe.VERSION, resolution, lambda x: observe.solid_field(shape, resolution, x), *FIELD)
+    views = steps("observe", observe.VERSION, None, lambda x: observe.look_around(shape, x), *VIEWS)
+    if photo is None:
+        mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, field, c.refine, x), *MESH)
+        asset = steps("retexture", RETEXTURE_VERSION, c.texture, lambda x: retexture(source, mesh, c.texture, x), *ASSET)
+        return views, asset
+    colors = vertex_colors(source) if isinstance(source, TexturedMesh) else None
+    posed = steps("pose", observe.VERSION, None, pose(shape, colors, photo), *VIEWS)
+    both = observe.joined(posed, views, observe.VIEW_SIZE)
+    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(both, field, c.refine, x), *MESH)
+    far = far_colors(source, posed, steps.context)
+    options = replace(c.texture, mirror=c.texture.mirror and not isinstance(source, TexturedMesh))
+    asset = steps("texture", TEXTURE_VERSION, options, lambda x: texture(posed, observe.known_prior(field, *far), mesh, options, x), *ASSET)
+    return posed, asset
+
+
+def pose(shape: Mesh, colors: Tensor | None, photo: Views) -> Callable[[Context], Views]:
+    """The step that finds the photo's camera."""
+
+    def compute(context: Context) -> Views:
+        return observe.posed_views(photo, observe.find_pose(shape, colors, photo, context), shape, context)
+
+    return compute
+
+
+def vertex_colors(source: TexturedMesh) -> Tensor:
+    """(N, 3) the texture's colour at each vertex (at one of its corners, where a seam gives it several)."""
+    corner = torch.zeros(len(source.mesh.vertices), dtype=torch.int64)
+    corner[source.mesh.faces.reshape(-1).cpu()] = source.uv_faces.reshape(-1).cpu()
+    return sample(source.base_color, source.uv[corner])
