@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from img23d.backends.rasterizers import BackendRasterizer, choose_rasterizer
 from img23d.priors import frame
-from img23d.priors.objects import ObjectFile
+from img23d.priors.objects import Source, TrainingObject
 from img23d.priors.samples import Sample, make_scene, random_pose, render_sample
 from img23d.priors.shards import write_shard
 from img23d.priors.store import ObjectStore
@@ -25,11 +26,10 @@ def held_out(family: str, share: float = HELD_OUT) -> bool:
     return int.from_bytes(hashlib.blake2b(family.encode(), digest_size=4).digest(), "big") < share * 2**32
 
 
-def split_objects(sources: Sequence[ObjectFile]) -> tuple[list[int], list[int]]:
+def split_objects(sources: Sequence[Source]) -> tuple[list[int], list[int]]:
     """Indices of objects to learn from and of held-out ones; families stay together."""
-    learn = [index for index, source in enumerate(sources) if not held_out(source.family)]
-    examine = [index for index, source in enumerate(sources) if held_out(source.family)]
-    return learn, examine
+    examine = [k for k, source in enumerate(sources) if not isinstance(source, ProceduralSource) and held_out(source.family)]
+    return sorted(set(range(len(sources))) - set(examine)), examine
 
 
 def draw_sample(store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, warped: bool = True) -> Sample:
@@ -45,6 +45,24 @@ def draw_sample(store: ObjectStore, index: int, random: np.random.Generator, ras
         if float(depth.amax() - depth.amin()) < 2 * frame.DEPTH_RANGE:
             break
     return render_sample(scene, random, rasterizer)
+
+
+@dataclass(frozen=True)
+class ProceduralSource:
+    """An object made by code from a seed; never held out, as code can always make more."""
+
+    seed: int
+
+    @property
+    def family(self) -> str:
+        """As `img23d.priors.objects.Source.family`."""
+        return f"procedural/{self.seed}"
+
+    def load(self) -> TrainingObject:
+        """Make the object."""
+        from img23d.priors.procedural import random_object
+
+        return random_object(np.random.default_rng(self.seed))
 
 
 def weights_of(store: ObjectStore, indices: Sequence[int]) -> np.ndarray:

@@ -62,3 +62,34 @@ def import_network(path: Path, device: torch.device | str = "cpu") -> ShapeNetwo
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise WeightsError(f"{path} does not fit its own network", "reinstalling img23d, or img23d train prior")
     return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def split_file(path: Path, part_mb: float) -> list[Path]:
+    """Cut a file into parts of at most ``part_mb``, named ``NAME.00``, ``NAME.01``, ...; older parts are removed.
+
+    Args:
+        path: the file, which stays.
+        part_mb: largest size of a part.
+    """
+    for old in path.parent.glob(path.name + ".[0-9][0-9]"):
+        old.unlink()
+    data, size, parts = path.read_bytes(), int(part_mb * 1e6), []
+    for number, start in enumerate(range(0, len(data), size)):
+        part = path.parent / f"{path.name}.{number:02d}"
+        part.write_bytes(data[start : start + size])
+        parts.append(part)
+    return parts
+
+
+def join_file(path: Path) -> None:
+    """Put the parts of `split_file` together again.
+
+    Raises:
+        WeightsError: there are no parts.
+    """
+    parts = sorted(path.parent.glob(path.name + ".[0-9][0-9]"))
+    if not parts:
+        raise WeightsError(f"there are no parts {path.name}.00, ... in {path.parent}", "the folder that holds the parts")
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(b"".join(part.read_bytes() for part in parts))
+    partial.replace(path)

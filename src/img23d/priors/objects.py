@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,21 @@ class ObjectFile:
     family: str
     licence: str = ""
     attribution: str = ""
+
+    def load(self) -> TrainingObject:
+        """Read the file."""
+        return load_object(self.path)
+
+
+class Source(Protocol):
+    """An object to learn from that is made or read when it is needed."""
+
+    @property
+    def family(self) -> str:
+        """Objects of one family never fall on both sides of a split."""
+
+    def load(self) -> TrainingObject:
+        """The object."""
 
 
 def load_object(path: str | Path) -> TrainingObject:

@@ -23,6 +23,9 @@ class TrainOptions:
         ema: how much of the averaged weights one step keeps.
         clip: largest norm of the gradient.
         shards: files of 128 samples rendered beforehand (cpu and tiny); the gpu size renders fresh ones all the time.
+        procedural: objects made by code besides those of the data folders.
+        workers: processes that draw (gpu size); 0 means one fewer than there are cores.
+        draw_device: where they carve and draw: ``cpu`` or ``cuda``.
         cache: folder for carved solids and samples; "" means ``OUT/cache``.
         validate_minutes: time between validations.
         seed: of weights, order and samples.
@@ -42,6 +45,9 @@ class TrainOptions:
     ema: float = 0.998
     clip: float = 1.0
     shards: int = 200
+    procedural: int = 400
+    workers: int = 0
+    draw_device: Literal["cpu", "cuda"] = "cpu"
     cache: str = ""
     validate_minutes: float = 5.0
     seed: int = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,19 +12,20 @@ import torch
 from torch import Tensor
 
 from img23d.priors.carve import carve
-from img23d.priors.objects import ObjectFile, TrainingObject, load_object, normalise
+from img23d.priors.objects import Source, TrainingObject, normalise
 
 
 class ObjectStore:
     """Training objects by number; meshes stay in memory, solids on disk.
 
     Args:
-        sources: GLB files to read, or objects already made.
+        sources: files, packed or procedural objects.
         folder: where solids are kept, one .npy of int8 per object, named by the mesh's content.
+        device: where to carve, and where solids are returned.
     """
 
-    def __init__(self, sources: Sequence[ObjectFile | TrainingObject], folder: Path) -> None:
-        self.sources, self.folder = sources, folder
+    def __init__(self, sources: Sequence[Source], folder: Path, device: str = "cpu") -> None:
+        self.sources, self.folder, self.device = sources, folder, device
         self.loaded: dict[int, TrainingObject] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -33,8 +35,7 @@ class ObjectStore:
     def item(self, index: int) -> TrainingObject:
         """The object, centred, with longest side 1."""
         if index not in self.loaded:
-            source = self.sources[index]
-            self.loaded[index] = normalise(load_object(source.path) if isinstance(source, ObjectFile) else source)
+            self.loaded[index] = normalise(self.sources[index].load())
         return self.loaded[index]
 
     def solid_file(self, index: int) -> Path:
@@ -48,9 +49,9 @@ class ObjectStore:
         path = self.solid_file(index)
         if not path.is_file():
             item = self.item(index)
-            solid = carve(torch.from_numpy(item.vertices), torch.from_numpy(item.faces).long())
-            partial = path.with_suffix(".partial")
+            solid = carve(torch.from_numpy(item.vertices).to(self.device), torch.from_numpy(item.faces).long().to(self.device))
+            partial = path.with_suffix(f".{os.getpid()}.partial")  # several workers may carve the same object
             with partial.open("wb") as file:
-                np.save(file, solid.sdf.numpy())
+                np.save(file, solid.sdf.cpu().numpy())
             partial.replace(path)
-        return torch.from_numpy(np.load(path))
+        return torch.from_numpy(np.load(path)).to(self.device)

@@ -1,216 +1,82 @@
-"""Training of the embedded shape network: resumable, scheduled by the clock or by steps, on CPU and CUDA."""
+"""From folders of objects to a training run: `img23d train prior`."""
 
 from __future__ import annotations
 
-import copy
-import json
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from img23d.errors import InputError
+from img23d.priors.dataset import ProceduralSource, split_objects, write_examination_shards, write_learning_shards
+from img23d.priors.export import split_file
+from img23d.priors.live import LiveSource
+from img23d.priors.objects import Source
+from img23d.priors.options import TrainOptions
+from img23d.priors.pack import open_sources
+from img23d.priors.store import ObjectStore
+from img23d.priors.trainer import ShardSource, batch_size, run_training
 
-from img23d.priors import frame
-from img23d.priors.batches import halve, make_batch
-from img23d.priors.export import export_network
-from img23d.priors.losses import Truth, prior_losses
-from img23d.priors.network import ShapeNetwork
-from img23d.priors.options import BATCHES, NETWORKS, TrainOptions
-from img23d.priors.samples import Sample
-from img23d.priors.shards import ShardFolder
-from img23d.priors.validate import validate
-
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.jsonl"
-Progress = Callable[[dict[str, float]], None]
+PART_MB = 16.0
 
 
-class SampleSource(Protocol):
-    """Where training samples come from."""
+def gather_sources(places: Sequence[str | Path], procedural: int) -> list[Source]:
+    """The objects of all folders and packs, then ``procedural`` ones made by code.
 
-    def samples(self, step: int) -> Sequence[Sample]:
-        """The samples of one step; the same for the same step and seed where the source can."""
-
-
-class ShardSource:
-    """Random samples of a folder of shards, which may still be growing."""
-
-    def __init__(self, folder: Path, batch: int, seed: int) -> None:
-        self.folder, self.batch, self.seed = ShardFolder(folder), batch, seed
-        if not len(self.folder):
-            raise ValueError(f"{folder} holds no samples")
-
-    def samples(self, step: int) -> list[Sample]:
-        """As `SampleSource.samples`."""
-        if step % 100 == 0:
-            self.folder.refresh()
-        chosen = np.random.default_rng([self.seed, step]).integers(0, len(self.folder), self.batch)
-        return [self.folder[int(index)] for index in np.sort(chosen)]
+    Raises:
+        InputError: there are none, or a place does not exist.
+    """
+    sources: list[Source] = []
+    for place in places:
+        if not Path(place).exists():
+            raise InputError(f"there is no folder or pack {place}", "--data FOLDER with textured GLB objects")
+        sources.extend(open_sources(place))
+    sources.extend(ProceduralSource(seed) for seed in range(procedural))
+    if not sources:
+        raise InputError("no objects to learn from", "--data FOLDER with textured GLB objects, or procedural objects")
+    return sources
 
 
-class Trainer:
-    """The state of a training and its steps."""
-
-    def __init__(self, options: TrainOptions, source: SampleSource, out: Path) -> None:
-        self.options, self.source, self.out = options, source, out
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device)
-        torch.manual_seed(options.seed)
-        self.network = ShapeNetwork(**NETWORKS[options.size]).to(self.device, memory_format=torch.channels_last)  # type: ignore[arg-type,call-overload]
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
-        matrices = [p for p in self.network.parameters() if p.dim() > 1]
-        others = [p for p in self.network.parameters() if p.dim() <= 1]
-        groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.99))
-        self.step, self.seconds = 0, 0.0
-        self.recent: dict[str, float] = {}
-
-    @property
-    def fraction(self) -> float:
-        """How much of the training is done, 0..1."""
-        if self.options.steps:
-            return min(self.step / self.options.steps, 1.0)
-        return min(self.seconds / (60 * self.options.minutes), 1.0)
-
-    @property
-    def small(self) -> bool:
-        """Whether it still learns from pictures of half the size."""
-        return self.fraction < self.options.half_size
-
-    def rate(self) -> float:
-        """The learning rate now: linear warm-up, then half a cosine down to zero."""
-        warmup, done = self.options.warmup, self.fraction
-        rise = min(1.0, max(done / warmup, 1e-3)) if warmup else 1.0
-        return self.options.rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
-
-    def one_step(self) -> None:
-        """Draw a batch, lower its loss, and move the averaged weights."""
-        begun = time.perf_counter()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
-        random = np.random.default_rng([self.options.seed, self.step, 1])
-        inputs, truth = make_batch(self.source.samples(self.step), random, self.device)
-        if self.small:
-            inputs, truth = halve(inputs, truth)
-        with mixed_precision(self.device):
-            answer = self.network(inputs.contiguous(memory_format=torch.channels_last))
-        losses = prior_losses(answer, truth)
-        total = torch.stack(list(losses.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
-        if bool(torch.isfinite(norm)):  # one broken sample must not spoil the weights
-            self.optimizer.step()
-        self.move_average()
-        self.step += 1
-        for name, value in {**losses, "total": total, "norm": norm}.items():
-            value = value.detach()
-            self.recent[name] = 0.98 * self.recent.get(name, float(value)) + 0.02 * float(value)
-        self.seconds += time.perf_counter() - begun
-
-    @torch.no_grad()
-    def move_average(self) -> None:
-        """Exponential moving average of weights and of the norms' statistics; short at first, so that it never remembers the start."""
-        keep = min(self.options.ema, (1.0 + self.step) / (10.0 + self.step))
-        for ours, theirs in zip(self.average.state_dict().values(), self.network.state_dict().values()):
-            if ours.dtype.is_floating_point:
-                ours.lerp_(theirs, 1.0 - keep)
-            else:
-                ours.copy_(theirs)
-
-    def save(self) -> None:
-        """Write the checkpoint in one rename."""
-        state = {
-            "network": self.network.state_dict(), "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "step": self.step, "seconds": self.seconds, "recent": self.recent, "size": self.options.size,
-        }  # fmt: skip
-        partial = self.out / (CHECKPOINT + ".partial")
-        torch.save(state, partial)
-        partial.replace(self.out / CHECKPOINT)
-
-    def load(self) -> bool:
-        """Go on from the checkpoint where there is one of this size."""
-        path = self.out / CHECKPOINT
-        if not path.is_file():
-            return False
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        if state["size"] != self.options.size:
-            return False
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
-        return True
-
-
-def mixed_precision(device: torch.device) -> Any:
-    """bfloat16 where the hardware multiplies it faster, else nothing."""
-    fast = device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
-
-
-def run_training(
-    options: TrainOptions, source: SampleSource, examination: Path | None, out: Path, resume: bool = True, progress: Progress | None = None
+def train_prior(
+    options: TrainOptions,
+    data_folders: Sequence[str | Path],
+    out: str | Path,
+    resume: bool = True,
+    progress: Callable[[dict[str, float]], None] | None = None,
 ) -> dict[str, float]:
-    """Train until the time or the steps are up, or this piece of it is; keeps a checkpoint and exports the averaged weights.
+    """Train the embedded shape network from objects to shippable weights.
 
     Args:
-        options: how.
-        source: the samples to learn from.
-        examination: folder of shards of held-out objects, or None.
-        out: where checkpoint, log and weights go.
-        resume: go on from a checkpoint in ``out``.
-        progress: called with the figures after each validation.
+        options: see `TrainOptions`.
+        data_folders: folders of GLB files, or packs of `img23d.priors.pack`.
+        out: gets ``checkpoint.pt``, ``log.jsonl``, ``shape.safetensors``, and the cache unless that is elsewhere.
+        resume: go on from what is there.
+        progress: called with figures: ``shard`` while samples are drawn, all of `validate` while training.
 
     Returns:
         the last figures.
+
+    Raises:
+        InputError: nothing to learn from.
     """
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(options, source, out)
-    if resume:
-        trainer.load()
-    piece_end = trainer.seconds + 60 * options.piece_minutes if options.piece_minutes else math.inf
-    due = trainer.seconds + 60 * options.validate_minutes
-    while trainer.fraction < 1.0 and trainer.seconds < piece_end:
-        trainer.one_step()
-        if trainer.seconds >= due:
-            report(trainer, examination, progress)
-            due = trainer.seconds + 60 * options.validate_minutes
-    return report(trainer, examination, progress)
-
-
-def report(trainer: Trainer, examination: Path | None, progress: Progress | None) -> dict[str, float]:
-    """Keep a checkpoint, export the averaged weights, measure them and tell."""
-    trainer.save()
-    trainer.average.picture_size = frame.IMAGE_SIZE // 2 if trainer.small else frame.IMAGE_SIZE
-    figures = {"step": float(trainer.step), "seconds": round(trainer.seconds, 1), "rate": trainer.rate()}
-    figures.update({f"loss_{name}": round(value, 5) for name, value in trainer.recent.items()})
-    if examination is not None:
-        measured = validate(trainer.average, examination_batches(examination, trainer.device, trainer.small))
-        figures.update({name: round(value, 5) for name, value in measured.items()})
-    export_network(trainer.average, trainer.out / "shape.safetensors", figures)
-    with (trainer.out / LOG).open("a") as log:
-        log.write(json.dumps(figures) + "\n")
-    if progress:
-        progress(figures)
+    out = Path(out)
+    cache = Path(options.cache) if options.cache else out / "cache"
+    sources = gather_sources(data_folders, options.procedural)
+    store = ObjectStore(sources, cache / "solids")
+    learn, examine = split_objects(sources)
+    write_examination_shards(store, examine, cache / "examination")
+    examination = cache / "examination" if examine else None
+    if options.size == "gpu":
+        places = [str(place) for place in data_folders]
+        workers = options.workers or max((os.cpu_count() or 2) - 1, 1)
+        live = LiveSource(places, options.procedural, cache / "solids", options.seed, batch_size(options), workers, options.draw_device)
+        try:
+            figures = run_training(options, live, examination, out, resume, progress)
+        finally:
+            live.close()
+    else:
+        told = (lambda shard: progress({"shard": float(shard)})) if progress else None
+        write_learning_shards(store, learn, cache / "learning", options.shards, options.seed, told)
+        source = ShardSource(cache / "learning", batch_size(options), options.seed)
+        figures = run_training(options, source, examination, out, resume, progress)
+    split_file(out / "checkpoint.pt", PART_MB)
     return figures
-
-
-def examination_batches(folder: Path, device: torch.device, small: bool = False, batch: int = 16) -> Iterator[tuple[Tensor, Truth]]:
-    """Every other held-out sample in order, without random changes and without telling the fov; at half the size if ``small``."""
-    samples = ShardFolder(folder)
-    for first in range(0, len(samples), 2 * batch):
-        chosen = [samples[index] for index in range(first, min(first + 2 * batch, len(samples)), 2)]
-        inputs, truth = make_batch(chosen, None, device)
-        yield halve(inputs, truth) if small else (inputs, truth)
-
-
-def batch_size(options: TrainOptions) -> int:
-    """Samples per step."""
-    return options.batch or BATCHES[options.size]
