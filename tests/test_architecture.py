@@ -21,7 +21,7 @@ RANKS = {
     "ops": 3, "io": 3,
     "fields": 4, "priors": 4, "scores": 4, "backends": 4,
     "stages": 5, "evals": 5,
-    "record": 6, "pipeline": 7, "batch": 8, "convert": 8,
+    "record": 6, "pipeline": 7, "refinement": 8, "batch": 8, "convert": 8,
     "cli": 9, "__main__": 10,
 }  # fmt: skip
 # Parts of one rank that may import each other; all other equals may not.

@@ -77,12 +77,7 @@ def run_batch(
         OutputError: the folder or the report cannot be written.
         BackendError: the models cannot be loaded.
     """
-    if jobs < 1:
-        raise ConfigError(f"--jobs {jobs} is less than one", "--jobs 1")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
+    _check(jobs, out)
     earlier = {} if force else finished_before(out)
     facts = {"img23d": __version__, "preset": getattr(config, "preset", ""), "options": asdict(config)}
     report = Report(out / report_name, [_first_entry(item, config, formats, earlier) for item in items], facts)
@@ -105,6 +100,16 @@ def run_batch(
             raise
     report.close("finished")
     return report
+
+
+def _check(jobs: int, out: Path) -> None:
+    """Refuse what cannot work, and make the folder for the results."""
+    if jobs < 1:
+        raise ConfigError(f"--jobs {jobs} is less than one", "--jobs 1")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
 
 
 def item_key(item: Item, config: Any, formats: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from img23d.cli.doctor import doctor
 from img23d.cli.export import export
 from img23d.cli.generate import generate
 from img23d.cli.presets import presets
+from img23d.cli.refine import refine
 
 __all__ = ["app", "main"]
 
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command()(generate)
+app.command()(refine)
 app.command()(export)
 app.command()(batch)
 app.command()(doctor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -48,7 +48,8 @@ def export(
         progress("load", 0.0)
         from img23d.convert import convert
 
-        written = convert(source, targets, faces=faces, texture_size=texture_size, size_mm=size_mm, up=up, force=force, report=progress)
+        axis = cast(Literal["y", "z"] | None, up)
+        written = convert(source, targets, faces=faces, texture_size=texture_size, size_mm=size_mm, up=axis, force=force, report=progress)
     for path in written:
         typer.echo(path if quiet else f"{path}  {file_size(path)}")
 

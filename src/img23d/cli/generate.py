@@ -31,7 +31,7 @@ from img23d.cli.options import (
 )
 from img23d.cli.progress import StageProgress
 from img23d.cli.summary import as_json, show_result
-from img23d.cli.targets import check_many, is_folder, mesh_formats
+from img23d.cli.targets import check_many, make_folder, mesh_formats
 from img23d.errors import ConfigError, Img23dError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def generate(
     if len(photos) > 1 and (depth or normal or mask):
         raise ConfigError("--depth, --normal and --mask belong to one photo", "img23d batch MANIFEST.csv has a column for each")
     asked = mesh_formats(out, formats)
-    _make_folder(out)
+    make_folder(out)
     code = run_all(photos, out or Path(), chosen, given, asked, force, quiet or json_lines, json_lines)
     if code:
         raise typer.Exit(code)
@@ -105,15 +105,3 @@ def run_all(
         else:
             show_result(result, quiet)
     return code
-
-
-def _make_folder(out: Path | None) -> None:
-    """A folder that was asked for is made, its parents too; a file's parent must be there, since it may be a typo."""
-    from img23d.errors import OutputError
-
-    if out is None or not is_folder(out):
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error

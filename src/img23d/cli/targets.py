@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from img23d.cli.options import FORMATS, chosen_formats
-from img23d.errors import ConfigError
+from img23d.errors import ConfigError, OutputError
 
 
 def mesh_formats(out: Path | None, given: Sequence[str], default: str = "glb") -> tuple[str, ...]:
@@ -42,3 +42,17 @@ def check_many(sources: Sequence[Path], out: Path | None) -> None:
         other = seen.setdefault(source.stem.casefold(), source)
         if other is not source:
             raise ConfigError(f"{other} and {source} would get the same name", "img23d batch gives each a name of its own")
+
+
+def make_folder(out: Path | None) -> None:
+    """Make a folder that was asked for, its parents too; the parent of a file must be there, since it may be a typo.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    if out is None or not is_folder(out):
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error

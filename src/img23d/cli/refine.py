@@ -1,0 +1,119 @@
+"""``img23d refine``: any mesh through the DMTet stage, or a finished run with other options."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from img23d.cli.options import (
+    Device,
+    Elevation,
+    Faces,
+    Force,
+    Formats,
+    Fov,
+    Json,
+    MaskImage,
+    Out,
+    Quiet,
+    Seed,
+    Settings,
+    SizeMm,
+    TextureSize,
+    Threads,
+    Up,
+    overrides,
+)
+from img23d.cli.progress import StageProgress
+from img23d.cli.summary import as_json, show_result
+from img23d.cli.targets import make_folder, mesh_formats
+from img23d.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from img23d.config import Config
+    from img23d.pipeline import Result
+
+
+def refine(
+    source: Annotated[Path, typer.Argument(metavar="MESH|RUN", help="A mesh file, closed or not, or a run folder.")],
+    photo: Annotated[Path | None, typer.Option("--photo", metavar="PHOTO", help="A photo of the object: the mesh is fitted to it.")] = None,
+    out: Out = None,
+    preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE", help="As for generate; a run keeps its own.")] = None,
+    settings: Settings = [],  # noqa: B006
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    mask: MaskImage = None,
+    fov: Fov = None,
+    elevation: Elevation = None,
+    faces: Faces = None,
+    texture_size: TextureSize = None,
+    size_mm: SizeMm = None,
+    up: Up = None,
+    formats: Formats = [],  # noqa: B006
+    force: Force = False,
+    quiet: Quiet = False,
+    json_lines: Json = False,
+) -> None:
+    """Improve a mesh, or reopen a run.
+
+    A mesh is remeshed, closed and smoothed; with --photo it is also fitted to it and painted from it, without one it keeps its own
+    texture. A run is continued with other options: refine RUN --set refine.steps=300.
+    """
+    flags = overrides(
+        settings, seed=seed, device=device, threads=threads, texture__faces=faces, texture__size=texture_size, export__size_mm=size_mm,
+        export__up=up,
+    )  # fmt: skip
+    if not source.exists():
+        raise InputError(f"there is no mesh or run folder {source}", "name a mesh file, or a folder that generate made")
+    if photo is None and any(value is not None for value in (mask, fov, elevation)):
+        raise ConfigError("--mask, --fov and --elevation describe a photo", "--photo PHOTO")
+    with StageProgress(quiet or json_lines) as progress:
+        if source.is_dir():
+            if photo is not None or out is not None or formats:
+                raise ConfigError("a run keeps its photo and its files", f"img23d export {source} --format obj writes others")
+            result = reopen_run(source, preset, flags, progress)
+        else:
+            from img23d import config
+
+            chosen = config.load(preset or "standard", flags)
+            asked = mesh_formats(out, formats)
+            make_folder(out)
+            progress("load", 0.0)
+            from img23d.record import Given
+            from img23d.refinement import refine_mesh
+
+            given = Given(mask=mask, fov_deg=fov, elevation_deg=elevation)
+            result = refine_mesh(source, out or Path(), chosen, photo, given, asked, force, None, progress)
+    if json_lines:
+        typer.echo(json.dumps(as_json(result, source)))
+    else:
+        show_result(result, quiet)
+
+
+def reopen_run(folder: Path, preset: str | None, flags: list[str], progress: StageProgress) -> Result:
+    """Continue a run with the options that it was made with, changed as asked for."""
+    from img23d import config
+    from img23d.record import reopen
+
+    run = reopen(folder)
+    chosen = config.load(preset, flags) if preset else changed(run.config, flags)
+    progress("load", 0.0)
+    from img23d.refinement import refine_run
+
+    return refine_run(run, chosen, None, progress)
+
+
+def changed(options: Config, flags: list[str]) -> Config:
+    """Options with overrides applied, checked like those of a preset."""
+    from img23d import config
+
+    with tempfile.TemporaryDirectory(prefix="img23d-") as folder:
+        recorded = Path(folder) / f"{options.preset}.yaml"
+        recorded.write_text(json.dumps(asdict(options)), encoding="utf-8")
+        return config.load(recorded, flags)
