@@ -139,10 +139,19 @@ def test_silhouettes_before_another_surface_move_too():
 
 
 def test_hidden_silhouettes_leave_no_trace():
-    points, faces = square_before_wall(torch.tensor(0.0, dtype=torch.float64))
-    points[0, :4, 2] = 3.0
-    ids = face_ids(points, faces, 20, 20)
-    image = torch.rand(1, 20, 20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    # A ball behind a curtain of faces so small that each pixel shows another one: ids differ all over, and nothing must be blended.
+    vertices, faces = ball(2)
+    points = cameras().project(vertices)
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.meshgrid(*[torch.linspace(-0.2, 1.2, 61, dtype=torch.float64)] * 2, indexing="ij")
+    curtain = torch.stack([x, y, 1 + 0.01 * torch.rand(61, 61, dtype=torch.float64, generator=generator)], -1).reshape(1, -1, 3)
+    index = torch.arange(61 * 61).reshape(61, 61)
+    a, b, c, d = (part.reshape(-1) for part in (index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]))
+    curtain_faces = torch.cat([torch.stack([a, b, c], -1), torch.stack([a, c, d], -1)]) + len(vertices)
+    points, faces = torch.cat([points, curtain], 1), torch.cat([faces, curtain_faces])
+    ids = face_ids(points, faces, 40, 40)
+    assert (ids >= 320).all() and len(ids.unique()) > 1000 and len(silhouette_edges(points, faces).view) > 40
+    image = torch.rand(1, 40, 40, 3, dtype=torch.float64, generator=generator)
     assert torch.equal(antialias(image, ids, points, faces), image)
 
 
