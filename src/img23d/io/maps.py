@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from img23d.errors import InputError
@@ -196,9 +197,14 @@ def _resize(values: Tensor, size: Size, mask: Tensor | None = None) -> Tensor:
     planes = values.permute(2, 0, 1)[None]
     if mask is None:
         return _interpolate(planes, size)
-    inside = (_interpolate(mask[None, None].to(values), (values.shape[0], values.shape[1])) > 0.5).to(values).permute(2, 0, 1)[None]
+    # Samples near the border are half background in one of the two sizes: only whole ones count, and the rest take the nearest.
+    inside = (_interpolate(mask[None, None].to(values), (values.shape[0], values.shape[1])) > 0.95).to(values).permute(2, 0, 1)[None]
     weight = _interpolate(inside, size)
-    return torch.where(weight > 1e-3, _interpolate(planes * inside, size) / weight.clamp_min(1e-3), _interpolate(planes, size))
+    known = weight[..., 0] > 0.05
+    if not bool(known.any()):
+        return _interpolate(planes, size)
+    _, (row, column) = distance_transform_edt(~known.numpy(), return_indices=True)
+    return (_interpolate(planes * inside, size) / weight.clamp_min(0.05))[torch.from_numpy(row).long(), torch.from_numpy(column).long()]
 
 
 def _interpolate(planes: Tensor, size: Size) -> Tensor:
