@@ -84,11 +84,12 @@ def load(path: Path, device: str) -> Any:
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     variant = "fp16" if any(path.rglob("*.fp16.safetensors")) else None
     try:
-        pipeline = pipeline_class.from_pretrained(path, variant=variant, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
+        pipeline = pipeline_class.from_pretrained(path, variant=variant, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} cannot be loaded: {str(error).splitlines()[0]}", "fetch or import the model again") from error
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    # The dtype goes here since from_pretrained has had two names for it.
+    return pipeline.to(device, dtype)
 
 
 def pipeline_name(path: Path) -> str:
