@@ -29,10 +29,11 @@ def depth_to_normal(depth: Tensor, cameras: Cameras) -> Tensor:
     return F.normalize(torch.linalg.cross(-down, right).neg(), dim=-1)
 
 
-def align_depth(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 5) -> Tensor:
+def align_depth(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 10) -> Tensor:
     """Scale and shift ``source`` to match ``target``: monocular depth knows neither.
 
-    Robust least squares (Cauchy weights); the scale is kept positive.
+    Iteratively reweighted least squares (Cauchy weights), begun from medians so that far outliers have no lever; the scale is
+    kept positive.
 
     Args:
         source: (N,) depths of any scale and offset, bigger is farther.
@@ -42,17 +43,20 @@ def align_depth(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 5)
     Returns:
         (2,) scale and shift.
     """
-    robust = weight
-    scale, shift = torch.ones((), device=source.device), torch.zeros((), device=source.device)
+    least = 1e-6
+    source_middle, target_middle = source.median(), target.median()
+    source_spread = (source - source_middle).abs().median().clamp_min(least)
+    target_spread = (target - target_middle).abs().median()
+    floor = 0.2 * target_spread / source_spread  # a guess that disagrees must not flatten or turn the map
+    scale = target_spread / source_spread
+    shift = target_middle - scale * source_middle
     for _ in range(rounds):
+        residual = (scale * source + shift - target).abs()
+        robust = weight / (1.0 + (residual / (1.5 * residual.median().clamp_min(least))).square())
         total = robust.sum().clamp_min(1e-8)
         mean_source, mean_target = (robust * source).sum() / total, (robust * target).sum() / total
         variance = (robust * (source - mean_source).square()).sum() / total
         covariance = (robust * (source - mean_source) * (target - mean_target)).sum() / total
-        spread = (robust * (target - mean_target).square()).sum() / total
-        floor = 0.2 * (spread / variance.clamp_min(1e-12)).sqrt()  # a guess that disagrees must not flatten or turn the map
         scale = torch.maximum(covariance / variance.clamp_min(1e-12), floor)
         shift = mean_target - scale * mean_source
-        residual = (scale * source + shift - target).abs()
-        robust = weight / (1.0 + (residual / (2.0 * residual.median().clamp_min(1e-6))).square())
     return torch.stack([scale, shift])

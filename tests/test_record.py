@@ -1,0 +1,58 @@
+"""Run records: what a folder remembers, and refuses to overwrite."""
+
+from pathlib import Path
+
+import pytest
+
+from img23d import config
+from img23d.errors import InputError, OutputError
+from img23d.record import Given, check_existing, keep, reopen, targets_for
+
+
+def test_targets_follow_the_suffix():
+    file = targets_for(Path("a/mug.png"), Path("out/cup.obj"), ("obj", "glb"))
+    assert file.folder == Path("out/cup.run")
+    assert file.files == (Path("out/cup.obj"), Path("out/cup.glb"))
+    folder = targets_for(Path("a/mug.png"), Path("out"))
+    assert folder.folder == Path("out/mug")
+    assert folder.files == (Path("out/mug/mug.glb"),)
+
+
+def test_a_run_can_be_reopened(tmp_path):
+    photo, mask = tmp_path / "mug.JPG", tmp_path / "m.png"
+    photo.write_bytes(b"photo")
+    mask.write_bytes(b"mask")
+    targets = targets_for(photo, tmp_path / "out")
+    targets.folder.mkdir(parents=True)
+    chosen = config.load("draft", ["fit.steps=7", "fit.rgb.end=0.25"])
+    keep(targets, photo, Given(mask=mask, fov_deg=33.0), "key", chosen)
+    run = reopen(targets.folder)
+    assert run.config == chosen
+    assert run.source.read_bytes() == b"photo"
+    assert run.given.mask is not None and run.given.mask.read_bytes() == b"mask"
+    assert (run.given.fov_deg, run.given.elevation_deg, run.name) == (33.0, None, "mug.JPG")
+    assert [path.resolve() for path in run.targets.files] == [path.resolve() for path in targets.files]
+    run.given.mask.unlink()
+    with pytest.raises(InputError, match="is gone"):
+        reopen(targets.folder)
+
+
+@pytest.mark.parametrize("content", [None, "{}", "[]", "{torn"])
+def test_other_folders_are_not_runs(tmp_path, content):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match="not a run folder"):
+        reopen(tmp_path)
+
+
+def test_results_of_another_source_are_kept(tmp_path):
+    photo = tmp_path / "mug.png"
+    photo.write_bytes(b"photo")
+    targets = targets_for(photo, tmp_path / "out.glb")
+    targets.folder.mkdir()
+    keep(targets, photo, Given(), "key", config.Config())
+    targets.files[0].write_bytes(b"old")
+    check_existing(targets, "key", force=False)
+    check_existing(targets, "other", force=True)
+    with pytest.raises(OutputError, match="already exists"):
+        check_existing(targets, "other", force=False)
