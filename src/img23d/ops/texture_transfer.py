@@ -89,8 +89,15 @@ def nearest_surface(mesh: Mesh, points: Tensor, normals: Tensor, samples: int, s
     tree = cKDTree(torch.cat([places, outward[owner]], 1).cpu().numpy(), balanced_tree=False, compact_nodes=False)
     queries = torch.cat([points.detach(), normals.detach() * reach], 1).to(torch.float64)
     columns = corners.permute(1, 2, 0).contiguous()
-    chosen = [_choose(query, _proposals(tree, query, owner), columns, outward.T.contiguous()) for query in queries.split(CHUNK)]
-    return torch.cat([face for face, _ in chosen]), torch.cat([weights for _, weights in chosen]).to(points.dtype)
+    beside, normal_rows = _neighbours(mesh.faces), outward.T.contiguous()
+    found_face, found_weights = [], []
+    for query in queries.split(CHUNK):
+        face, _ = _choose(query, _proposals(tree, query, owner), columns, normal_rows)
+        # Close to an edge all proposals may lie on its wrong side.
+        face, weights = _choose(query, torch.cat([face[:, None], beside[face]], 1), columns, normal_rows)
+        found_face.append(face)
+        found_weights.append(weights)
+    return torch.cat(found_face), torch.cat(found_weights).to(points.dtype)
 
 
 def closest_barycentric(corners: Tensor, points: Tensor) -> Tensor:
@@ -134,6 +141,17 @@ def _closest_on_edges(corners: Tensor, points: Tensor) -> Tensor:
     return best
 
 
+def _neighbours(faces: Tensor) -> Tensor:
+    """(F, 3) the face across each edge, or the face itself where there is none."""
+    edges = torch.stack([faces, faces.roll(-1, 1)], -1).reshape(-1, 2)
+    key, order = (edges.amin(1) * (faces.max() + 1) + edges.amax(1)).sort(stable=True)
+    face = torch.arange(len(faces), device=faces.device)[:, None].expand(-1, 3).reshape(-1)
+    beside = face.clone()
+    pair = torch.nonzero(key[1:] == key[:-1])[:, 0]
+    beside[order[pair]], beside[order[pair + 1]] = face[order[pair + 1]], face[order[pair]]
+    return beside.reshape(-1, 3)
+
+
 def _proposals(tree: Any, query: Tensor, owner: Tensor) -> Tensor:
     """(P, CANDIDATES) faces of the samples nearest to the queries (P, 6)."""
     count = min(CANDIDATES, len(owner))
@@ -148,6 +166,7 @@ def _choose(query: Tensor, candidates: Tensor, corners: Tensor, outward: Tensor)
         face (P,) and barycentric (P, 3).
     """
     place, direction = query.T.contiguous().split(3)
+    scale = direction.square().sum(0)
     best_face = candidates[:, 0].clone()
     best_weights = torch.zeros_like(place)
     least = torch.full_like(place[0], torch.inf)
@@ -159,7 +178,9 @@ def _choose(query: Tensor, candidates: Tensor, corners: Tensor, outward: Tensor)
         triangle = corners[:, :, face]
         weights = closest_barycentric(triangle, here)
         closest = weights[0] * triangle[0] + weights[1] * triangle[1] + weights[2] * triangle[2]
-        apart = (closest - here).square().sum(0) + (outward[:, face] - direction[:, new]).square().sum(0)
+        # Faces turned by less than 60 degrees cost nothing more, so that the nearest of them is the true nearest point.
+        agree = (outward[:, face] * direction[:, new]).sum(0)
+        apart = (closest - here).square().sum(0) + 4 * (0.5 * scale[new] - agree).clamp_min(0)
         nearer = apart < least[new]
         rows = new[nearer]
         best_face[rows], least[rows], best_weights[:, rows] = face[nearer], apart[nearer], weights[:, nearer]
