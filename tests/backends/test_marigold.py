@@ -25,7 +25,11 @@ def tiny_marigold(folder: Path, kind: str, scheduler: str = "DDIMScheduler", var
         time_cond_proj_dim=8 if scheduler == "LCMScheduler" else None, **blocks,
     )  # fmt: skip
     vae = diffusers.AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, layers_per_block=1, **blocks
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        layers_per_block=1,
+        **blocks,
     )
     noise = getattr(diffusers, scheduler)(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction", timestep_spacing="trailing",

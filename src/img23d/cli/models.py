@@ -14,7 +14,9 @@ from img23d.errors import ConfigError, WeightsError
 if TYPE_CHECKING:
     from img23d.weights import Weights
 
-models = typer.Typer(help="Pretrained models: list, show, fetch, import, verify, licenses.", rich_markup_mode=None, invoke_without_command=True)
+models = typer.Typer(
+    help="Pretrained models: list, show, fetch, import, verify, licenses.", rich_markup_mode=None, invoke_without_command=True
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name or repository id; img23d models lists the names.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the network, as HF_HUB_OFFLINE=1.")]
