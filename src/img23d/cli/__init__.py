@@ -16,6 +16,7 @@ from img23d.cli.export import export
 from img23d.cli.generate import generate
 from img23d.cli.presets import presets
 from img23d.cli.refine import refine
+from img23d.cli.train import train
 
 __all__ = ["app", "main"]
 
@@ -35,6 +36,7 @@ app.command()(export)
 app.command()(batch)
 app.command()(doctor)
 app.add_typer(presets, name="presets")
+app.add_typer(train, name="train")
 
 
 def _show_version(asked: bool) -> None:

@@ -2,6 +2,122 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
 import typer
 
-train = typer.Typer(help="Train the networks that come with img23d.", rich_markup_mode=None, no_args_is_help=True)
+from img23d.cli.boundary import QuickGroup
+from img23d.errors import ConfigError
+
+train = typer.Typer(cls=QuickGroup, help="Train the networks that come with img23d.", rich_markup_mode=None, no_args_is_help=True)
+
+Options = TypeVar("Options")
+EXAMINATION_SEED = 9001
+
+Data = Annotated[list[str], typer.Option("--data", metavar="FOLDER", help="Folder of textured GLB objects, or a pack; may repeat.")]
+Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Gets the checkpoint, the log, the weights and a cache.")]
+Settings = Annotated[list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option of the training; may repeat.")]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Training time in all.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="End after this many steps instead.")]
+TrainSeed = Annotated[int | None, typer.Option("--seed", help="Seed of weights and samples.")]
+Afresh = Annotated[bool, typer.Option("--afresh", help="Start anew instead of going on from the checkpoint.")]
+
+
+@train.command()
+def prior(
+    out: Folder,
+    data: Data = [],  # noqa: B006
+    size: Annotated[str | None, typer.Option("--size", metavar="cpu|gpu|tiny", help="How large a network, for what machine.")] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    seed: TrainSeed = None,
+    settings: Settings = [],  # noqa: B006
+    afresh: Afresh = False,
+) -> None:
+    """Train the shape prior: photo to depth, normals, back colours and solid.
+
+    Besides --data it learns from objects made by code (--set procedural=400). Stopped training goes on where it was.
+    """
+    from img23d.priors.options import TrainOptions
+
+    options = changed(TrainOptions(), settings, size=size, minutes=minutes, steps=steps, seed=seed)
+    from img23d.priors.train import train_prior
+
+    figures = train_prior(options, data, out, not afresh, show_figures)
+    typer.echo(f"{out / 'shape.safetensors'}  {one_line(figures)}")
+
+
+@train.command()
+def foreground(
+    out: Folder,
+    data: Data = [],  # noqa: B006
+    pictures: Annotated[int, typer.Option("--pictures", metavar="N", help="Object pictures to render, once.")] = 4096,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    seed: TrainSeed = None,
+    settings: Settings = [],  # noqa: B006
+    afresh: Afresh = False,
+) -> None:
+    """Train the cut-out network: photo to what belongs to the object.
+
+    It learns from pictures of objects made by code, and of those in --data folders. Stopped training goes on where it was.
+    """
+    from img23d.priors.cutouts import read_cutouts, write_cutouts
+    from img23d.priors.dataset import held_out
+    from img23d.priors.foreground_train import ForegroundOptions, train_foreground
+    from img23d.priors.objects import list_objects
+
+    options = changed(ForegroundOptions(), settings, minutes=minutes, steps=steps, seed=seed)
+    objects = [item for folder in data for item in list_objects(folder)]
+    parts = {
+        "learning": ([item for item in objects if not held_out(item.family)], pictures, options.seed),
+        "examination": ([item for item in objects if held_out(item.family)], options.examined, EXAMINATION_SEED),
+    }
+    for name, (sources, count, part_seed) in parts.items():
+        write_cutouts(out / "cache" / name, sources, count, part_seed, partial(show_count, name))
+    learning, examination = (read_cutouts(out / "cache" / name) for name in parts)
+    figures = train_foreground(options, learning, examination, out, not afresh, show_figures)
+    typer.echo(f"{out / 'foreground.safetensors'}  {one_line(figures)}")
+
+
+def changed(options: Options, settings: list[str], **flags: Any) -> Options:
+    """Training options with ``key=value`` settings and the flags that were given; a flag wins.
+
+    Raises:
+        ConfigError: an unknown key, or a value of the wrong type.
+    """
+    import difflib
+
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    known = [entry.name for entry in fields(options)]  # type: ignore[arg-type]
+    pairs = [*settings, *(f"{key}={value}" for key, value in flags.items() if value is not None)]
+    for pair in pairs:
+        key, separator, _ = pair.partition("=")
+        if not separator or key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            raise ConfigError(f"--set {pair!r}: no such option", f"did you mean {near[0]}=...?" if near else f"known: {', '.join(known)}")
+    try:
+        result: Options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), OmegaConf.from_dotlist(pairs)))  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}", "img23d train prior --help") from error
+    return result
+
+
+def show_count(name: str, done: int) -> None:
+    """How many pictures of a part are drawn."""
+    show_figures({f"{name} pictures": float(done)})
+
+
+def show_figures(figures: dict[str, float]) -> None:
+    """One line on stderr."""
+    typer.echo(one_line(figures), err=True)
+
+
+def one_line(figures: dict[str, float]) -> str:
+    """Names and numbers."""
+    return ", ".join(f"{name} {value:g}" for name, value in figures.items())
