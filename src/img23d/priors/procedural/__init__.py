@@ -7,19 +7,27 @@ import numpy as np
 from img23d.priors.objects import TrainingObject
 from img23d.priors.procedural.cartons import package
 from img23d.priors.procedural.creatures import creature
+from img23d.priors.procedural.devices import device
+from img23d.priors.procedural.footwear import wearable
 from img23d.priors.procedural.furniture import piece
+from img23d.priors.procedural.garden import growth
 from img23d.priors.procedural.parts import assemble
+from img23d.priors.procedural.solids import solid
 from img23d.priors.procedural.tools import tool
 from img23d.priors.procedural.vehicles import vehicle
 from img23d.priors.procedural.vessels import vessel
 
 FAMILIES = {
-    "vessel": (vessel, 0.2),
-    "creature": (creature, 0.25),
-    "vehicle": (vehicle, 0.15),
-    "tool": (tool, 0.12),
-    "furniture": (piece, 0.14),
-    "package": (package, 0.14),
+    "vessel": (vessel, 0.16),
+    "creature": (creature, 0.2),
+    "vehicle": (vehicle, 0.1),
+    "tool": (tool, 0.1),
+    "furniture": (piece, 0.08),
+    "package": (package, 0.1),
+    "wearable": (wearable, 0.06),
+    "growth": (growth, 0.08),
+    "device": (device, 0.06),
+    "solid": (solid, 0.06),
 }
 
 
