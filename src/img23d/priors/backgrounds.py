@@ -110,7 +110,8 @@ def things_on_wall(rng: np.random.Generator, wall: Picture, horizon: float) -> P
             patch = Image.fromarray(random_paint(rng)).resize((max(1, int(box[2] - box[0])), max(1, int(box[3] - box[1]))))
             picture.paste(patch, (int(x), int(y)))
         else:
-            draw.rectangle(box, fill=tuple(int(c) for c in random_color(rng, 0.3)), outline=tuple(int(c) for c in random_color(rng, 0.2)), width=2)
+            inside, frame = (tuple(int(c) for c in random_color(rng, vivid)) for vivid in (0.3, 0.2))
+            draw.rectangle(box, fill=inside, outline=frame, width=2)
     return np.asarray(picture, np.float32)
 
 

@@ -60,7 +60,7 @@ def camera(rng: np.random.Generator) -> list[Part]:
     radius, long = size[1] * rng.uniform(0.3, 0.45), rng.uniform(0.15, 0.6)
     parts = [box(size, body, 0.06, 3), box((1.01, size[1] * 0.5, size[2] * 1.01), second, 0.04, 2).moved(y=-0.05)]
     x = rng.uniform(-0.15, 0.15)
-    barrel = [
+    barrel: list[list[float]] = [
         [0, 0],
         [radius, 0],
         [radius, long * 0.6],

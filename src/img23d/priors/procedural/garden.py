@@ -135,8 +135,8 @@ def fruit(rng: np.random.Generator) -> list[Part]:
         body = lathe(np.concatenate([[[0, profile[0, 1]]], profile, [[0, profile[-1, 1]]]]), ripe(rng, -0.05, 0.3), segments=32)
         return [body, tube([[0, 0.25, 0], [0.03, 0.55, 0]], 0.022, stem, 6)]
     if kind == 1:  # pear
-        body = smooth_outline([[0.05, 0], [0.38, 0.12], [0.42, 0.4], [0.22, 0.75], [0.14, 0.95], [0.04, 1.02]], 5, False)
-        pear = lathe(np.concatenate([[[0, 0]], body, [[0, 1.02]]]), ripe(rng, 0.12, 0.25), segments=30)
+        outline = smooth_outline([[0.05, 0], [0.38, 0.12], [0.42, 0.4], [0.22, 0.75], [0.14, 0.95], [0.04, 1.02]], 5, False)
+        pear = lathe(np.concatenate([[[0, 0]], outline, [[0, 1.02]]]), ripe(rng, 0.12, 0.25), segments=30)
         return [pear, tube([[0, 1.0, 0], [0.05, 1.15, 0]], 0.02, stem, 6)]
     if kind == 2:  # citrus and eggs
         stretch, ends = rng.uniform(0.9, 1.5), rng.choice([0.0, 0.08])

@@ -1,0 +1,262 @@
+"""Training of the embedded foreground network: resumable, scheduled by the clock or by steps."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from img23d.priors.backgrounds import random_background
+from img23d.priors.cutouts import Cutouts
+from img23d.priors.foreground import ForegroundNetwork, network_input
+from img23d.priors.foreground_scenes import ForegroundSample, compose
+
+CHECKPOINT = "foreground-checkpoint.pt"
+LOG = "foreground-log.jsonl"
+BACKGROUND_SIZE = 224
+
+
+@dataclass(frozen=True)
+class ForegroundOptions:
+    """How the foreground network is trained.
+
+    Args:
+        minutes: training time in all; the learning rate ends at zero then.
+        steps: end after this many steps instead; 0 means by time.
+        batch: pictures per step.
+        rate: highest learning rate.
+        small_size: side of the pictures for the first part of the training.
+        size: side of the pictures for the rest.
+        small_share: share of the training done on small pictures, at less than half the cost.
+        fresh: share of each batch that is newly composed; the rest are recent pictures, mirrored at random.
+        ema: how much of the averaged weights one step keeps.
+        backgrounds: pictures to choose backgrounds from.
+        examined: held-out pictures measured at each validation.
+        validate_minutes: time between validations.
+        seed: of weights, order and pictures.
+        widths: channels of the network.
+    """
+
+    minutes: float = 45.0
+    steps: int = 0
+    batch: int = 12
+    rate: float = 2e-3
+    small_size: int = 128
+    size: int = 192
+    small_share: float = 0.6
+    fresh: float = 0.6
+    ema: float = 0.998
+    backgrounds: int = 1200
+    examined: int = 96
+    validate_minutes: float = 5.0
+    seed: int = 1
+    widths: tuple[int, ...] = (24, 48, 96, 160)
+
+
+def make_backgrounds(count: int, seed: int, size: int = BACKGROUND_SIZE) -> np.ndarray:
+    """(count, size, size, 3) uint8 random backgrounds."""
+    return np.stack([random_background(np.random.default_rng([seed, number]), size) for number in range(count)]).astype(np.uint8)
+
+
+def join_cutouts(sets: Sequence[Cutouts]) -> Cutouts:
+    """Several sets as one; smaller pictures are padded at the right and the bottom with nothing."""
+    side = max(part.alpha.shape[1] for part in sets)
+
+    def grown(array: np.ndarray, fill: int) -> np.ndarray:
+        gap = side - array.shape[1]
+        return np.pad(array, ((0, 0), (0, gap), (0, gap), *((0, 0),) * (array.ndim - 3)), constant_values=fill)
+
+    return Cutouts(
+        np.concatenate([grown(part.rgb, 0) for part in sets]),
+        np.concatenate([grown(part.alpha, 0) for part in sets]),
+        np.concatenate([grown(part.shadow, 255) for part in sets]),
+    )
+
+
+def batch_of(samples: Sequence[ForegroundSample]) -> tuple[Tensor, Tensor, Tensor]:
+    """Network input (B, 6, S, S), target alpha (B, 1, S, S), and 1 inside the photos (B, 1, S, S)."""
+    rgb = torch.from_numpy(np.stack([sample.rgb for sample in samples])).permute(0, 3, 1, 2).float() / 255
+    alpha = torch.from_numpy(np.stack([sample.alpha for sample in samples]))[:, None].float() / 255
+    valid = torch.from_numpy(np.stack([sample.valid for sample in samples]))[:, None].float()
+    return network_input(rgb, valid), alpha, valid
+
+
+def foreground_loss(logits: Tensor, alpha: Tensor, valid: Tensor) -> Tensor:
+    """Cross-entropy per pixel plus one minus the soft overlap per picture, so that small objects count as much as large ones.
+
+    Args:
+        logits: (B, 1, S, S).
+        alpha: (B, 1, S, S) truth.
+        valid: (B, 1, S, S) 1 where it counts.
+    """
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, alpha, valid, reduction="sum") / valid.sum().clamp(min=1)
+    chance = torch.sigmoid(logits) * valid
+    both, either = (chance * alpha).sum((1, 2, 3)), (chance + alpha - chance * alpha).sum((1, 2, 3))
+    return entropy + (1 - (both + 1) / (either + 1)).mean()
+
+
+@torch.no_grad()
+def overlap(network: ForegroundNetwork, samples: Sequence[ForegroundSample], batch: int = 16) -> list[float]:
+    """Intersection over union of the answer and the truth, both cut at 0.5, for each picture."""
+    network.eval()
+    found = []
+    for first in range(0, len(samples), batch):
+        inputs, alpha, valid = batch_of(samples[first : first + batch])
+        chosen, truth = (network(inputs) > 0) & (valid > 0), alpha > 0.5
+        both, either = (chosen & truth).sum((1, 2, 3)), (chosen | truth).sum((1, 2, 3))
+        found += (both / either.clamp(min=1)).tolist()
+    return found
+
+
+class ForegroundTrainer:
+    """The state of a training and its steps."""
+
+    def __init__(self, options: ForegroundOptions, cutouts: Cutouts, out: Path) -> None:
+        self.options, self.cutouts, self.out = options, cutouts, out
+        torch.manual_seed(options.seed)
+        self.network = ForegroundNetwork(options.widths)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=0.01, betas=(0.9, 0.99))
+        self.step, self.seconds, self.loss = 0, 0.0, 0.0
+        self.backgrounds = make_backgrounds(options.backgrounds, options.seed)
+        self.recent: list[ForegroundSample] = []
+
+    @property
+    def fraction(self) -> float:
+        """How much of the training is done, 0..1."""
+        if self.options.steps:
+            return min(self.step / self.options.steps, 1.0)
+        return min(self.seconds / (60 * self.options.minutes), 1.0)
+
+    @property
+    def side(self) -> int:
+        """Pixels along the pictures' sides now."""
+        return self.options.small_size if self.fraction < self.options.small_share else self.options.size
+
+    def rate(self) -> float:
+        """The learning rate now: a short rise, then half a cosine down to zero."""
+        return self.options.rate * min(1.0, max(self.fraction / 0.03, 0.02)) * 0.5 * (1 + math.cos(math.pi * self.fraction))
+
+    def draw(self) -> list[ForegroundSample]:
+        """The pictures of one step: some fresh, some seen recently and mirrored."""
+        rng = np.random.default_rng([self.options.seed, self.step])
+        side = self.side
+        if self.recent and len(self.recent[0].alpha) != side:
+            self.recent.clear()
+        want = self.options.batch if len(self.recent) < 8 * self.options.batch else max(1, round(self.options.fresh * self.options.batch))
+        fresh = [compose(rng, self.cutouts, int(rng.integers(len(self.cutouts.alpha))), self.backgrounds, side) for _ in range(want)]
+        old = [self.recent[int(rng.integers(len(self.recent)))] for _ in range(self.options.batch - want)]
+        old = [ForegroundSample(*(part[:, ::-1].copy() for part in sample)) if rng.random() < 0.5 else sample for sample in old]
+        self.recent = (self.recent + fresh)[-600:]
+        return fresh + old
+
+    def one_step(self) -> None:
+        """Draw a batch, lower its loss, and move the averaged weights."""
+        begun = time.perf_counter()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        inputs, alpha, valid = batch_of(self.draw())
+        self.network.train()
+        loss = foreground_loss(self.network(inputs), alpha, valid)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for ours, theirs in zip(self.average.state_dict().values(), self.network.state_dict().values()):
+                ours.lerp_(theirs, 1 - keep) if ours.dtype.is_floating_point else ours.copy_(theirs)
+        self.loss = float(loss.detach()) if self.step == 1 else 0.98 * self.loss + 0.02 * float(loss.detach())
+        self.seconds += time.perf_counter() - begun
+
+    def save(self) -> None:
+        """Write the checkpoint in one rename."""
+        state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict()}
+        partial = self.out / (CHECKPOINT + ".partial")
+        torch.save({**state, "step": self.step, "seconds": self.seconds, "loss": self.loss}, partial)
+        partial.replace(self.out / CHECKPOINT)
+
+    def load(self) -> bool:
+        """Go on from the checkpoint where there is one."""
+        path = self.out / CHECKPOINT
+        if not path.is_file():
+            return False
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        for name in ("network", "average", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.seconds, self.loss = state["step"], state["seconds"], state["loss"]
+        return True
+
+
+def export_foreground(network: ForegroundNetwork, path: Path, figures: dict[str, float]) -> None:
+    """Write the network as fp16 safetensors with its figures as metadata."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).contiguous().cpu() for name, value in network.state_dict().items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {"format": "img23d-foreground-1", "figures": json.dumps(figures)})
+    partial.replace(path)
+
+
+def train_foreground(
+    options: ForegroundOptions,
+    cutouts: Cutouts,
+    examination: Cutouts,
+    out: Path,
+    resume: bool = True,
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> dict[str, float]:
+    """Train until the time or the steps are up; keeps a checkpoint and exports the averaged weights.
+
+    Args:
+        options: how.
+        cutouts: objects to learn from.
+        examination: other objects, put before other backgrounds, to measure on.
+        out: where checkpoint, log and weights go.
+        resume: go on from a checkpoint in ``out``.
+        progress: called with the figures after each validation.
+
+    Returns:
+        the last figures.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = ForegroundTrainer(options, cutouts, out)
+    if resume:
+        trainer.load()
+    unseen = make_backgrounds(max(options.examined, 1), options.seed + 7919)
+    exam = [
+        compose(np.random.default_rng([31, number]), examination, number % len(examination.alpha), unseen, options.size)
+        for number in range(options.examined)
+    ]
+
+    def report() -> dict[str, float]:
+        trainer.save()
+        found = overlap(trainer.average, exam)
+        figures = {"step": float(trainer.step), "seconds": round(trainer.seconds, 1), "loss": round(trainer.loss, 4)}
+        figures |= {"iou": round(float(np.mean(found)), 4), "iou_median": round(float(np.median(found)), 4)}
+        export_foreground(trainer.average, out / "foreground.safetensors", figures)
+        with (out / LOG).open("a") as log:
+            log.write(json.dumps(figures) + "\n")
+        if progress is not None:
+            progress(figures)
+        return figures
+
+    due = trainer.seconds + 60 * options.validate_minutes
+    while trainer.fraction < 1.0:
+        trainer.one_step()
+        if trainer.seconds >= due:
+            report()
+            due = trainer.seconds + 60 * options.validate_minutes
+    return report()
