@@ -81,8 +81,6 @@ def _guessed_shadow(rng: np.random.Generator, alpha: np.ndarray) -> np.ndarray:
     shape = Image.fromarray((alpha * 255).astype(np.uint8))
     fallen = shape.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     soft = fallen.filter(ImageFilter.GaussianBlur(rng.uniform(1, 7) * width / 192))
-        ImageFilter.GaussianBlur(rng.uniform(1, 7) * width / 192)
-    )
     return 1 - np.asarray(soft, np.float32) / 255
 
 
