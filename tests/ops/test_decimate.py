@@ -6,6 +6,7 @@ import torch
 from img23d.errors import FitError
 from img23d.ops.decimate import decimate
 from img23d.ops.march import marching_tetrahedra
+from img23d.ops.mesh_losses import face_normals, face_pairs
 from img23d.ops.tetgrid import tet_grid
 from img23d.ops.topology import components, euler_characteristic, face_areas, is_closed_manifold, largest_components, volume
 from img23d.scene import Mesh
@@ -100,6 +101,13 @@ def test_faces_do_not_fold_over():
     normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
     outward = torch.nn.functional.normalize(a + b + c, dim=-1)
     assert float((normal * outward).sum(-1).min()) > 0.8
+
+
+@pytest.mark.parametrize("name", ["rounded to steps", "lattice"])
+def test_neighbours_never_lie_back_to_back(name):
+    reduced = decimate(marched(SHAPES[name][0], 24), 600)
+    normals, pairs = face_normals(reduced.vertices.double(), reduced.faces), face_pairs(reduced.faces)
+    assert float((normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(-1).min()) > -0.8
 
 
 def test_small_parts_of_a_rough_mesh_keep_their_side():
