@@ -17,7 +17,7 @@ from img23d.ops.membrane import Membrane
 from img23d.scene import Mesh
 
 # A layer's colours take hold over this length, and a shift fades over the other on a fully trusted layer; object units.
-GRIP, FADE = 0.008, 0.35
+GRIP, FADE = 0.008, 0.25
 # Trust of having nothing at all: keeps the problem solvable on parts that no layer reaches.
 NOTHING = 1e-3
 

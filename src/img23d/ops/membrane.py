@@ -8,7 +8,11 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from img23d.ops.normals import vertex_normals
 from img23d.scene import Mesh
+
+# Cosine between the normals of neighbouring vertices at which a surface counts as flat and as creased, and what flows over a crease.
+FLAT, CREASE, LEAST_FLOW = 0.95, 0.75, 0.05
 
 
 class Membrane:
@@ -34,7 +38,11 @@ class Membrane:
             weight = np.clip(0.5 * cotangent, 0.02, 5.0)
             pair = faces[:, index - 2], faces[:, index - 1]
             stiffness = stiffness + sparse.csr_matrix((weight, pair), shape=(count, count))
-        stiffness = stiffness + stiffness.T
+        stiffness = (stiffness + stiffness.T).tocoo()
+        # Colours that differ across a crease differ for a reason: little flows over it.
+        normal = vertex_normals(mesh).detach().cpu().double().numpy()
+        bend = np.clip(((normal[stiffness.row] * normal[stiffness.col]).sum(-1) - CREASE) / (FLAT - CREASE), LEAST_FLOW, 1)
+        stiffness = sparse.csr_matrix((stiffness.data * bend, (stiffness.row, stiffness.col)), shape=(count, count))
         self.stiffness = (sparse.diags(np.asarray(stiffness.sum(1))[:, 0]) - stiffness).tocsc()
         area = 0.5 * np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=-1)
         self.mass = np.maximum(np.bincount(faces.ravel(), np.repeat(area / 3, 3), minlength=count), 1e-12)

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.ops.normals import vertex_normals
 from img23d.scene import Mesh
 
 SAMPLES = 3000
 STEP_DEG = 5.0
-# Mean distance between the surface and its mirror image, share of the object's radius: certain below, hopeless above.
-CERTAIN, HOPELESS = 0.012, 0.05
+# Mean distance between the surface and its mirror image, share of the object's radius: good below, hopeless above. Animals turn
+# their heads and set their legs, and yet one side tells what the other looks like.
+GOOD, HOPELESS = 0.05, 0.09
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,27 @@ class MirrorPlane:
     def mirror(self, points: Tensor) -> Tensor:
         """(P, 3) points on the other side."""
         return points - 2 * ((points @ self.normal) - self.offset)[:, None] * self.normal
+
+    def mirror_onto(self, mesh: Mesh, points: Tensor, normals: Tensor) -> Tensor:
+        """The points of the mesh's vertices nearest to where the mirror puts points.
+
+        Args:
+            mesh: N vertices.
+            points: (P, 3) on the mesh.
+            normals: (P, 3) unit; of several near vertices the one whose own surface faces the mirrored normal is taken.
+
+        Returns:
+            (P, 3).
+        """
+        from scipy.spatial import cKDTree
+
+        vertices, facing = mesh.vertices.detach().cpu().numpy(), vertex_normals(mesh).detach().cpu().numpy()
+        place, wanted = self.mirror(points).cpu().numpy(), self.mirror_direction(normals).cpu().numpy()
+        distance, index = cKDTree(vertices).query(place, k=min(8, len(vertices)))
+        distance, index = distance.reshape(len(place), -1), index.reshape(len(place), -1)
+        agree = (facing[index] * wanted[:, None]).sum(-1)
+        best = np.argmin(distance + 0.1 * (1 - agree), axis=1)
+        return mesh.vertices[torch.from_numpy(index[np.arange(len(place)), best]).to(mesh.vertices.device)]
 
     def mirror_direction(self, directions: Tensor) -> Tensor:
         """(P, 3) directions seen in the mirror."""
@@ -68,7 +91,7 @@ def find_mirror_planes(mesh: Mesh, seed: int = 0) -> list[MirrorPlane]:
         fine = [angles[index] + math.radians(turn) for turn in (-4, -3, -2, -1, 0, 1, 2, 3, 4)]
         best = min(((*_misfit(tree, probes, angle, center), angle) for angle in fine), key=lambda found: found[0])
         miss = max(0.0, best[0] - 0.7 * noise) / radius
-        score = float(np.clip((HOPELESS - miss) / (HOPELESS - CERTAIN), 0, 1))
+        score = float(np.clip((HOPELESS - miss) / (HOPELESS - GOOD), 0, 1))
         near = any(abs(float(plane.normal @ _normal(best[2]))) > math.cos(math.radians(30)) for plane in planes)
         if score > 0 and not near:
             planes.append(MirrorPlane(_normal(best[2]).to(mesh.vertices), best[1], score))

@@ -13,7 +13,7 @@ from img23d.config import Texture
 from img23d.ops.atlas import unwrap
 from img23d.ops.bake import pad, texel_surface
 from img23d.ops.decimate import decimate
-from img23d.ops.fill import Layer, Surface, lay_over, plain_layer
+from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
 from img23d.ops.membrane import Membrane
 from img23d.ops.normal_map import bake_normal_map, tangents
 from img23d.ops.normals import vertex_normals
@@ -108,7 +108,8 @@ def bake_colors(
     source = prepare_photo(views, mesh, context.rasterizer, texel=math.sqrt(area / max(1, int(covered.sum()))))
     photo = Photo(source, soften(source, math.sqrt(2.3 * area / len(matching.mesh.faces))), math.radians(options.grazing_deg))
     context.progress(0.45, "project")
-    result = plain_layer(surface, mean_color(photo))
+    # What is seen through the object is only a ground to paint on: it gives way where better layers meet it.
+    result = scaled(lay_over(surface, plain_layer(surface, mean_color(photo)), through_layer(surface, photo, vertices, texels)), 0.3)
     for layer in guesses(surface, photo, prior, mesh, vertices, texels, options.mirror, context):
         context.progress(0.6, "fill")
         result = lay_over(surface, result, layer)
@@ -133,5 +134,5 @@ def guesses(
     confirmed, unconfirmed = mirror_layers(surface, photo, planes, seen, vertices, texels)
     # A mirror image that the photo itself confirms beats a learnt guess; an unconfirmed one does not.
     back = back_layer(prior, photo, vertices, texels)
-    layers = [through_layer(surface, photo, vertices), *reversed(unconfirmed), back, *reversed(confirmed)]
+    layers = [*reversed(unconfirmed), back, *reversed(confirmed)]
     return [layer for layer in layers if float(layer.vertex_trust.amax()) > 0.05] + [seen]
