@@ -11,6 +11,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
+from img23d.ops.volume import volume_points
 from img23d.scene import Cameras
 
 
@@ -50,8 +51,9 @@ def inflation_height(mask: Tensor) -> Tensor:
 def inflated_sdf(height: Tensor, camera: Cameras, mid_depth: float, resolution: int) -> Tensor:
     """Signed distance of the inflated silhouette on the object frame's grid.
 
-    The surface is (z - mid)^2 = height(u, v) along each ray of the camera; dividing by the slope turns that into a distance to
-    first order (exact for a sphere).
+    The surface is offset^2 = height(x, y) with x, y the place across the camera's axis, not along its rays: a solid spread along
+    diverging rays would be fat behind and thin in front. Dividing by the slope turns that into a distance to first order (exact
+    for a sphere).
 
     Args:
         height: (S, S) from `inflation_height`.
@@ -63,13 +65,12 @@ def inflated_sdf(height: Tensor, camera: Cameras, mid_depth: float, resolution: 
         (D, D, D) over [-1, 1]^3.
     """
     unit = mid_depth * 0.5 / float(camera.focal[0, 0])
-    line = torch.linspace(-1, 1, resolution, dtype=height.dtype, device=height.device)
-    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
-    projected = camera.project(torch.stack([x, y, z], -1).reshape(-1, 3))[0]
-    grid = (projected[:, :2] * 2 - 1).reshape(1, -1, 1, 2)
-    value = torch.nn.functional.grid_sample(height[None, None], grid, align_corners=False, padding_mode="border").reshape(x.shape)
-    beyond = (projected[:, :2] - 0.5).abs().amax(-1).sub(0.5).clamp_min(0).reshape(x.shape)
-    offset = (projected[:, 2].reshape(x.shape) - mid_depth) / unit
-    implicit = offset.square() - value + beyond * 4
+    points = volume_points(resolution, height).reshape(-1, 3)
+    local = (points - camera.position) @ camera.cam_to_world[0, :3, :3] / unit
+    place = torch.stack([local[:, 0], -local[:, 1]], -1)
+    value = torch.nn.functional.grid_sample(height[None, None], place[None, None], align_corners=False, padding_mode="border")
+    beyond = (place.abs().amax(-1) - 1).clamp_min(0)
+    offset = -local[:, 2] - mid_depth / unit
+    implicit = (offset.square() - value.reshape(-1) + beyond * 4).reshape(resolution, resolution, resolution)
     slope = torch.stack(torch.gradient(implicit, spacing=2.0 / (resolution - 1))).norm(dim=0)
     return (implicit / slope.clamp_min(0.3)).clamp(-0.5, 0.5)

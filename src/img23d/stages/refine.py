@@ -28,6 +28,7 @@ VERSION = 1
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 BAND_RINGS = 2
 VIEWS_PER_STEP = 2
+REACH = 0.4  # of half a grid cell
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
 SMALL_PART = 0.05  # separate parts below this share of the largest one's volume are floaters
 
@@ -37,15 +38,15 @@ class Deformable:
     """The learnable state: a grid, the change of its signed distances, the vertices' offsets, and which vertices may move.
 
     The distances are the field's plus a learnt change, so that a subdivided grid takes the field's own values at its new vertices
-    instead of the facets of the coarse grid. Offsets are bounded: a vertex moves at most ``reach`` along each axis, half the
-    length of a grid edge, so no tet turns over.
+    instead of the facets of the coarse grid. Offsets are bounded to `REACH` of the spacing along each axis: less than half a
+    tet's height in any direction, so that no tet of a regular grid turns over.
     """
 
     grid: TetGrid
     start: Tensor
     change: Tensor
     offset: Tensor
-    reach: float
+    spacing: float
     free: Tensor
 
     def sdf(self) -> Tensor:
@@ -54,7 +55,7 @@ class Deformable:
 
     def vertices(self) -> Tensor:
         """(N, 3) deformed positions. Reference: DMTet section 3.1, v' = v + reach * tanh(offset)."""
-        return self.grid.vertices + self.reach * torch.tanh(self.offset)
+        return self.grid.vertices + REACH * self.spacing * torch.tanh(self.offset)
 
 
 def refine(views: Views, field: SdfField, options: Refine, context: Context) -> Mesh:
@@ -86,7 +87,7 @@ def start(field: SdfField, options: Refine, context: Context) -> Deformable:
     sdf = field_sdf(field, grid.vertices)
     if not bool((sdf < 0).any()):
         raise FitError("no surface to refine", "check the cut-out in 01_segment/mask.png")
-    return in_band(grid, sdf, torch.zeros_like(sdf), torch.zeros_like(grid.vertices), 1.0 / options.resolution)
+    return in_band(grid, sdf, torch.zeros_like(sdf), 1.0 / options.resolution)
 
 
 @torch.no_grad()
@@ -101,7 +102,7 @@ def on_cube(vertices: Tensor) -> Tensor:
     return (vertices.abs() > 1 - 1e-4).any(1)
 
 
-def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, offset: Tensor, reach: float) -> Deformable:
+def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, spacing: float) -> Deformable:
     """Keep the tets near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it."""
     band = surface_band(grid.tets, sdf + change, BAND_RINGS)
     inner = ~on_cube(grid.vertices)
@@ -110,19 +111,23 @@ def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, offset: Tensor, reach: f
     used[grid.tets[band].reshape(-1)] = True
     number = torch.cumsum(used, 0) - 1
     kept = TetGrid(grid.vertices[used], number[grid.tets[band]])
-    return Deformable(kept, sdf[used], change[used].clone(), offset[used].clone(), reach, inner[used])
+    return Deformable(kept, sdf[used], change[used].clone(), torch.zeros_like(kept.vertices), spacing, inner[used])
 
 
 @torch.no_grad()
 def subdivided(state: Deformable, field: SdfField, context: Context) -> Deformable:
-    """Split the tets round the surface in eight. Reference: DMTet section 3.1.2."""
-    selected = surface_band(state.grid.tets, state.sdf(), 1)
-    grid, (old, change, offset) = context.tetrahedra.subdivide(state.grid, state.start, state.change, state.offset, selected=selected)
-    new = field_sdf(field, grid.vertices)
-    # on the rim of the kept tets the sign must stay, or the surface would end there
-    new = torch.where((new + change).sign() == (old + change).sign(), new, old)
-    shift = (torch.tanh(offset) * 2).clamp(-0.98, 0.98)  # a vertex keeps its place: half the reach needs a larger offset
-    return in_band(grid, new, change, torch.atanh(shift), state.reach / 2)
+    """Split the tets round the surface in eight, where they are now. Reference: DMTet section 3.1.2."""
+    moved, sdf = TetGrid(state.vertices(), state.grid.tets), state.sdf()
+    selected = surface_band(moved.tets, sdf, 1)
+    rim = (~state.free).float()
+    rim[moved.tets[~selected].reshape(-1)] = 1.0
+    features = (sdf, sdf - field_sdf(field, moved.vertices), rim)
+    grid, (old, change, rim) = context.tetrahedra.subdivide(moved, *features, selected=selected)
+    start = field_sdf(field, grid.vertices)
+    # between two vertices of the rim the sign must stay, or the surface would end there
+    lost = (rim == 1.0) & ((start + change).sign() != old.sign())
+    start = torch.where(lost, old - change, start)
+    return in_band(grid, start, change, state.spacing / 2)
 
 
 def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context) -> int:
@@ -164,11 +169,11 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
             + options.normal.at(now) * normal_cosine_loss(seen.normal[both], chosen.normal[both], trusted[both])
             + options.normal_consistency.at(now) * normal_consistency(vertices, faces, pairs)
             # lengths in units of the grid: the same weights at every resolution
-            + options.laplacian.at(now) * laplacian_loss(vertices, faces, mesh_edge) / state.reach**2
+            + options.laplacian.at(now) * laplacian_loss(vertices, faces, mesh_edge) / state.spacing**2
             + options.coherence.at(now) * incoherence(state, edges)
-            + options.sdf_sign.at(now) * sdf_sign_regularizer(sdf / state.reach, edges)
+            + options.sdf_sign.at(now) * sdf_sign_regularizer(sdf / state.spacing, edges)
             # what no view sees stays where the field put it
-            + options.anchor.at(now) * (field.sdf(vertices) / (4 * state.reach)).square().mean()
+            + options.anchor.at(now) * (field.sdf(vertices) / (4 * state.spacing)).square().mean()
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -191,7 +196,7 @@ def incoherence(state: Deformable, edges: Tensor) -> Tensor:
     A Laplacian of the extracted mesh alone would not do: its vertices slide along grid edges, and gathering them in clumps at
     the grid's vertices lowers it while the surface turns into terraces.
     """
-    change = (state.change[edges[:, 0]] - state.change[edges[:, 1]]) / state.reach
+    change = (state.change[edges[:, 0]] - state.change[edges[:, 1]]) / state.spacing
     offset = torch.tanh(state.offset[edges[:, 0]]) - torch.tanh(state.offset[edges[:, 1]])
     return change.square().mean() + offset.square().mean()
 

@@ -61,7 +61,7 @@ def segment(photo: Photo, maps: Maps, fov_deg: float | None, options: Segment, c
         raise InputError(f"the object is only {box.side * FILL:.0f} px across", "use a larger photo, or give the object with --mask")
     size = int(min(options.size, max(256, math.ceil(box.side))))
     mask = crop(alpha[..., None], box, size)[..., 0].clamp(0, 1)
-    rgb = spread(crop(photo.rgb, box, size, alpha), mask > 0.5).clamp(0, 1)
+    rgb = spread(crop(photo.rgb, box, size, alpha), pure(mask)).clamp(0, 1)
     depth = None if maps.depth is None else crop(maps.depth[..., None], box, size, alpha)[None, ..., 0]
     normal = None if maps.normal is None else torch.nn.functional.normalize(crop(maps.normal, box, size, alpha)[None], dim=-1)
     crop_fov = DEFAULT_FOV_DEG
@@ -69,6 +69,13 @@ def segment(photo: Photo, maps: Maps, fov_deg: float | None, options: Segment, c
         crop_fov = math.degrees(2 * math.atan(math.tan(math.radians(fov_deg) / 2) * box.side / photo.rgb.shape[0]))
     distance = 1.0 / math.tan(math.radians(crop_fov) / 2)
     return Views(orbit_degrees([0.0], 0.0, distance, crop_fov), rgb[None], mask[None], depth, normal).to(context.device)
+
+
+def pure(mask: Tensor) -> Tensor:
+    """(S, S) bool: pixels without background in their colour; parts too thin to have any count from half coverage on."""
+    full = mask >= 0.95
+    near = torch.nn.functional.max_pool2d(full[None].float(), 5, 1, 2)[0] > 0
+    return full | ((mask > 0.5) & ~near)
 
 
 def object_alpha(photo: Photo, given: Tensor | None, options: Segment, context: Context) -> Tensor:

@@ -1,0 +1,67 @@
+"""The classical guess, and maps given by the user."""
+
+import pytest
+import torch
+
+from img23d.config import Estimate, Prior
+from img23d.scene import Views
+from img23d.stages.cameras import REACH, chosen_elevation
+from img23d.stages.estimate import estimate
+
+INFLATE = Prior(kind="inflate", resolution=49)
+
+
+def seen(ball, size=128):
+    full = ball.views(size)
+    return Views(full.cameras, full.rgb, full.mask)
+
+
+def test_a_ball_is_guessed_as_a_ball(ball, context):
+    views, prior = estimate(seen(ball), True, INFLATE, Estimate(), context)
+    line = torch.linspace(-1, 1, 49)
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    inside = prior.sdf < 0
+    radius = (x**2 + y**2 + z**2).sqrt()
+    best = torch.stack([((radius < r) & inside).sum() / ((radius < r) | inside).sum() for r in torch.linspace(0.7, 1.0, 31)]).max()
+    assert float(best) > 0.93
+    assert float((x[inside].max() + z[inside].max()) / 2) == pytest.approx(REACH - 0.05, abs=0.08)
+    truth = ball.views(128)
+    inner = truth.mask[0] > 0.99
+    local = views.normal[0] @ views.cameras.cam_to_world[0, :3, :3]
+    true_local = truth.normal[0] @ truth.cameras.cam_to_world[0, :3, :3]
+    assert float((local * true_local).sum(-1)[inner].mean()) > 0.97
+
+
+def test_the_camera_looks_from_the_elevation_asked_for(ball, context):
+    views, _ = estimate(seen(ball), True, INFLATE, Estimate(elevation_deg=40.0), context)
+    position = views.cameras.position[0]
+    assert float(torch.rad2deg(torch.asin(position[1] / position.norm()))) == pytest.approx(40.0, abs=0.01)
+    assert float(position[0]) == pytest.approx(0.0, abs=1e-6) and float(position[2]) > 0
+
+
+def test_an_uncertain_elevation_is_drawn_to_the_usual_one():
+    assert chosen_elevation(Estimate(), 40.0, 1.0) == 40.0
+    assert chosen_elevation(Estimate(), 40.0, 0.0) == pytest.approx(12.0)
+    assert chosen_elevation(Estimate(elevation_deg=-5.0), 40.0, 1.0) == -5.0
+
+
+@pytest.mark.parametrize("convention", ["depth", "disparity"])
+def test_given_depth_is_scaled_to_the_guess(ball, context, convention):
+    truth, plain = ball.views(128), seen(ball)
+    guess, _ = estimate(plain, True, INFLATE, Estimate(elevation_deg=0.0), context)
+    relative = 0.1 * truth.depth + 5 if convention == "depth" else -0.1 * truth.depth
+    given = Views(plain.cameras, plain.rgb, plain.mask, depth=relative)
+    views, _ = estimate(given, True, INFLATE, Estimate(elevation_deg=0.0, depth_convention=convention), context)
+    inner = truth.mask > 0.99
+    assert float(torch.corrcoef(torch.stack([views.depth[inner], truth.depth[inner]]))[0, 1]) > 0.999
+    assert float((views.depth - guess.depth)[inner].abs().mean()) < 0.05
+    assert float(views.confidence[inner].min()) > float(guess.confidence[inner].max())
+
+
+def test_given_normals_are_turned_into_the_object_frame(ball, context):
+    plain = seen(ball)
+    normal = torch.zeros(1, 128, 128, 3)
+    normal[..., 2] = 1  # towards the viewer
+    views, _ = estimate(Views(plain.cameras, plain.rgb, plain.mask, normal=normal), True, INFLATE, Estimate(elevation_deg=30.0), context)
+    towards = torch.nn.functional.normalize(views.cameras.position[0], dim=0)
+    assert torch.allclose(views.normal[0, 64, 64], towards, atol=1e-5)

@@ -1,0 +1,95 @@
+"""DMTet refinement: outlines, topology, the frozen rim."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from img23d.config import Ramp, Refine
+from img23d.errors import FitError
+from img23d.fields.analytic import Sphere, Torus
+from img23d.ops.render import render
+from img23d.ops.topology import euler_characteristic, is_closed_manifold, is_consistently_oriented, volume
+from img23d.stages.refine import field_sdf, refine, start, subdivided
+
+QUICK = Refine(resolution=20, subdivisions=1, steps=24, image_size=96, learning_rate=0.01)
+
+
+def overlap(mesh, views, context):
+    size = views.mask.shape[-1]
+    seen = render(mesh, views.cameras, size, size, context.rasterizer).views.mask > 0.5
+    true = views.mask > 0.5
+    return float((seen & true).sum() / (seen | true).sum())
+
+
+@pytest.mark.parametrize("radius", [0.54, 0.65])
+def test_the_outline_is_fitted(ball, context, radius):
+    views = ball.views(128)
+    before = refine(views, Sphere(radius), Refine(resolution=20, steps=0, image_size=96), context)
+    options = replace(QUICK, steps=40, anchor=Ramp(0.05, 0.05))  # the field is wrong here: let go of it
+    after = refine(views, Sphere(radius), options, context)
+    assert overlap(before, views, context) < 0.9
+    assert overlap(after, views, context) > 0.94
+
+
+def test_what_no_view_sees_stays(ball, context):
+    mesh = refine(ball.views(128), Sphere(0.6), QUICK, context)
+    behind = mesh.vertices[mesh.vertices[:, 2] < -0.2]
+    assert float((behind.norm(dim=-1) - 0.6).abs().max()) < 0.02
+
+
+@pytest.mark.parametrize(("shape", "euler"), [(Sphere(0.6), 2), (Torus(), 0)])
+@pytest.mark.parametrize("subdivisions", [0, 1, 2])
+def test_surfaces_are_closed_manifold_and_outward(ball, context, shape, euler, subdivisions):
+    options = Refine(resolution=18, subdivisions=subdivisions, steps=3, image_size=48)
+    mesh = refine(ball.views(64), shape, options, context)
+    assert is_closed_manifold(mesh) and is_consistently_oriented(mesh)
+    assert euler_characteristic(mesh) == euler
+    assert volume(mesh) > 0
+
+
+def test_a_surface_at_the_cube_s_faces_is_still_closed(ball, context):
+    mesh = refine(ball.views(64), Sphere(1.3), Refine(resolution=16, steps=2, image_size=48), context)
+    assert is_closed_manifold(mesh) and float(mesh.vertices.abs().max()) <= 1.0
+
+
+def test_subdivision_takes_the_field_s_own_values(context):
+    state = start(Sphere(0.6), Refine(resolution=16), context)
+    finer = subdivided(state, Sphere(0.6), context)
+    assert finer.spacing == state.spacing / 2
+    exact = Sphere(0.6).sdf(finer.grid.vertices)
+    assert float((finer.sdf() - exact)[finer.free].abs().max()) < 1e-6
+
+
+def test_a_deformed_vertex_keeps_its_place_when_the_grid_is_split(context):
+    state = start(Sphere(0.6), Refine(resolution=16), context)
+    torch.manual_seed(0)
+    state.offset = 0.3 * torch.randn_like(state.offset)
+    finer = subdivided(state, Sphere(0.6), context)
+    old, new = state.vertices(), finer.vertices()
+    nearest = torch.cdist(new[:400], old).amin(1)
+    kept = nearest < 1e-6  # the corners of the split tets; the others are their edges' midpoints
+    assert int(kept.sum()) > 20
+    middle = (old[state.grid.tets[:, 0]] + old[state.grid.tets[:, 1]]) / 2
+    assert float(torch.cdist(middle[::50], new).amin(1).min()) < 1e-6
+    assert float((finer.sdf() - Sphere(0.6).sdf(new)).abs().mean()) < 0.02
+
+
+def test_the_same_seed_gives_the_same_mesh(ball, context):
+    options = Refine(resolution=16, steps=4, image_size=48)
+    first, second = (refine(ball.views(64), Sphere(0.55), options, context) for _ in range(2))
+    assert torch.equal(first.vertices, second.vertices) and torch.equal(first.faces, second.faces)
+
+
+def test_no_surface_is_an_error(ball, context):
+    class Nothing:
+        def sdf(self, x):
+            return torch.ones_like(x[..., 0])
+
+    with pytest.raises(FitError, match="no surface"):
+        refine(ball.views(64), Nothing(), QUICK, context)
+
+
+def test_the_faces_of_the_cube_are_outside():
+    points = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    assert (field_sdf(Sphere(2.0), points) > 0).tolist() == [True, False]

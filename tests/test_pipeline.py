@@ -1,0 +1,147 @@
+"""End to end on a small picture: files, resume after a crash, changed options, seeds."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from img23d import config, pipeline
+from img23d.errors import InputError, OutputError
+from img23d.record import Given, reopen
+from img23d.refinement import refine_mesh, refine_run
+
+SMALL = [
+    "threads=1",
+    "prior.kind=inflate",
+    "prior.resolution=32",
+    "fit.resolution=32",
+    "fit.steps=3",
+    "fit.rays=128",
+    "refine.resolution=16",
+    "refine.steps=4",
+    "refine.image_size=64",
+    "texture.faces=600",
+    "texture.size=128",
+]
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """A red and green ball on nothing."""
+    y, x = np.meshgrid(np.linspace(-1, 1, 160), np.linspace(-1, 1, 160), indexing="ij")
+    alpha = np.clip((0.7 - np.hypot(x, y * 1.2)) * 80, 0, 1)
+    rgba = np.stack([0.8 - 0.5 * (x > 0), 0.3 + 0.5 * (x > 0), 0.3 + 0.2 * y, alpha], -1)
+    path = tmp_path_factory.mktemp("photo") / "ball.png"
+    Image.fromarray((rgba * 255).round().astype(np.uint8), "RGBA").save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(photo, tmp_path_factory):
+    return pipeline.generate(photo, tmp_path_factory.mktemp("out"), config.load("draft", SMALL))
+
+
+def test_what_is_on_disk(finished):
+    folder = finished.run_folder
+    assert finished.path == folder / "ball.glb"
+    for name in ("ball.glb", "preview.png", "viewer.html", "run.json", "source.png", "01_segment/mask.png", "02_estimate/normal.png"):
+        assert (folder / name).stat().st_size > 0, name
+    assert not list(folder.rglob("*.partial"))
+    assert set(finished.seconds) == {*pipeline.STAGES, "export"}
+    assert json.loads((folder / "run.json").read_text())["config"]["fit"]["steps"] == 3
+
+
+def test_the_asset_is_closed_upright_and_looks_like_the_photo(finished):
+    scene = trimesh.load(finished.path)
+    mesh = scene.to_geometry()
+    assert len(mesh.faces) <= 600
+    welded = trimesh.Trimesh(mesh.vertices, mesh.faces)
+    welded.merge_vertices(merge_tex=True, merge_norm=True)
+    assert welded.is_watertight and welded.is_winding_consistent and welded.volume > 0 and welded.body_count == 1
+    width, height, _ = mesh.extents
+    assert width / height == pytest.approx(1.2, abs=0.12)
+    texture = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"), float) / 255
+    uv = mesh.visual.uv
+    color = texture[np.clip(((1 - uv[:, 1]) * 128).astype(int), 0, 127), np.clip((uv[:, 0] * 128).astype(int), 0, 127)]
+    front = mesh.vertices[:, 2] > 0.4
+    left, right = front & (mesh.vertices[:, 0] < -0.15), front & (mesh.vertices[:, 0] > 0.15)
+    assert color[left].mean(0)[0] > 0.6 > color[left].mean(0)[1]
+    assert color[right].mean(0)[1] > 0.6 > color[right].mean(0)[0]
+
+
+def test_a_second_run_reuses_every_step(photo, finished, monkeypatch):
+    monkeypatch.setattr(pipeline, "fit", lambda *a: pytest.fail("fit ran again"))
+    again = pipeline.generate(photo, finished.run_folder.parent, config.load("draft", SMALL))
+    assert set(again.seconds) == {"export"}
+
+
+@pytest.mark.parametrize("stage", ["estimate", "refine", "texture"])
+def test_a_killed_run_continues_to_the_same_result(photo, finished, tmp_path, monkeypatch, stage):
+    real = getattr(pipeline, stage)
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, stage, killed)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
+    assert not (tmp_path / "ball" / "ball.glb").exists()
+    monkeypatch.setattr(pipeline, stage, real)
+    resumed = pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
+    assert stage in resumed.seconds and "segment" not in resumed.seconds
+    assert resumed.path.read_bytes() == finished.path.read_bytes()
+
+
+def test_changed_options_recompute_only_what_follows(finished, tmp_path):
+    run = reopen(finished.run_folder)
+    changed = config.replace(run.config, texture=config.replace(run.config.texture, size=64))
+    result = refine_run(run, changed)
+    assert set(result.seconds) == {"texture", "export"}
+    back = refine_run(reopen(finished.run_folder), run.config)
+    assert set(back.seconds) == {"texture", "export"}
+
+
+def test_another_photo_does_not_overwrite(photo, finished, tmp_path):
+    other = tmp_path / "ball.png"
+    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other)
+    before = finished.path.read_bytes()
+    with pytest.raises(OutputError, match="already exists"):
+        pipeline.generate(other, finished.run_folder.parent, config.load("draft", SMALL))
+    assert finished.path.read_bytes() == before
+
+
+def test_a_file_and_several_formats(photo, tmp_path):
+    result = pipeline.generate(photo, tmp_path / "x.obj", config.load("draft", [*SMALL, "export.viewer=false"]), formats=("obj", "stl"))
+    assert [path.name for path in result.paths] == ["x.obj", "x.stl"]
+    assert (tmp_path / "x.run" / "preview.png").exists()
+
+
+def test_wrong_maps_leave_nothing(photo, tmp_path):
+    wrong = tmp_path / "depth.png"
+    Image.new("L", (50, 90)).save(wrong)
+    with pytest.raises(InputError, match="50"):
+        pipeline.generate(photo, tmp_path / "out", config.load("draft", SMALL), Given(depth=wrong))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mesh_is_refined_in_place_and_size(finished, tmp_path):
+    source = trimesh.load(finished.path).to_geometry()
+    source.apply_scale(50.0)
+    source.apply_translation([100.0, 0.0, -20.0])
+    source.export(tmp_path / "big.glb")
+    result = refine_mesh(tmp_path / "big.glb", tmp_path / "better.glb", config.load("draft", [*SMALL, "export.viewer=false"]))
+    made = trimesh.load(result.path).to_geometry()
+    assert np.allclose(made.bounds, source.bounds, atol=0.08 * 50)
+    assert made.visual.material.baseColorTexture is not None
+
+
+def test_the_device_that_is_not_there():
+    from img23d.errors import BackendError
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(BackendError, match="cuda"):
+        pipeline.choose_device("cuda")
