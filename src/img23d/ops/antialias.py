@@ -42,7 +42,8 @@ def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tens
     for axis in (0, 1):
         cut = crossings(edges, ids, points.detach(), faces, axis)
         start, stop = (points[cut.view, end, :2] * size for end in (cut.start, cut.stop))
-        slope = (stop[:, axis] - start[:, axis]) / (stop[:, 1 - axis] - start[:, 1 - axis])
+        rise, run = (stop[:, k] - start[:, k] for k in (1 - axis, axis))
+        slope = run / torch.where(rise == 0, torch.ones_like(rise), rise)  # float32 may round away an edge that float64 has seen
         position = start[:, axis] + slope * (cut.line.to(slope.dtype) + 0.5 - start[:, 1 - axis])
         past_middle = cut.outward * (position - cut.middle.to(position.dtype))
         receivers.append(torch.where(past_middle > 0, cut.outer, cut.inner))
