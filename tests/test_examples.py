@@ -1,0 +1,44 @@
+"""The examples run, and are short enough to read."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PHOTO = EXAMPLES / "photos" / "mug.png"
+SMALL = [
+    "threads=1", "prior.resolution=32", "fit.resolution=32", "fit.steps=3", "fit.rays=128", "refine.resolution=16", "refine.steps=4",
+    "refine.image_size=64", "texture.faces=600", "texture.size=128", "segment.size=256",
+]  # fmt: skip
+
+
+def run(name, *arguments):
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_photo_to_mesh_then_repair(tmp_path):
+    said = run("photo_to_mesh.py", PHOTO, tmp_path / "mug.glb", *SMALL)
+    assert "faces in" in said and (tmp_path / "mug.glb").stat().st_size > 10_000
+    said = run("repair_for_printing.py", tmp_path / "mug.glb", tmp_path / "mug.stl", 80, *SMALL)
+    assert "closed True" in said
+
+
+def test_fit_your_own_field(tmp_path):
+    said = run("fit_your_own_field.py", tmp_path / "torus.glb", 6)
+    assert "Euler characteristic" in said and (tmp_path / "torus.glb").exists()
+
+
+def test_compare_priors(tmp_path):
+    run("compare_priors.py", PHOTO, tmp_path / "both.png", *SMALL)
+    assert (tmp_path / "both.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_examples_are_short(path):
+    assert len(path.read_text().splitlines()) <= 60
