@@ -102,7 +102,7 @@ def test_import_single_file_checks_the_published_checksum(tmp_path: Path) -> Non
     found, hashes = hub.import_model(entry, file, unverified=True)
     assert found.path == tmp_path / "u2net" / "isnet-general-use.onnx" and found.path.read_bytes() == ONNX
     assert list(hashes.values()) == [hashlib.sha256(ONNX).hexdigest()]
-    with pytest.raises(WeightsError, match="one .onnx file"):
+    with pytest.raises(WeightsError, match=r"one \.onnx file"):
         hub.import_model(entry, transformer_folder(tmp_path / "folder"))
     with pytest.raises(InputError, match="no file or folder"):
         hub.import_model(entry, tmp_path / "nothing.onnx")
@@ -276,7 +276,7 @@ def test_fetch_tries_fallbacks_then_says_why(server: http.server.ThreadingHTTPSe
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed (pip install 'img23d[diffusion]')")
     source = transformer_folder(tmp_path / "source")
     entry = Weights("gone", "depth", "org/gone", "MIT", True, "test", fallbacks=("org/model",))
-    with pytest.raises(WeightsError, match="gone cannot be fetched: org/gone: .*; org/missing: "):
+    with pytest.raises(WeightsError, match=r"gone cannot be fetched: org/gone: .*; org/missing: "):
         fetch(Weights("gone", "depth", "org/gone", "MIT", True, "test", fallbacks=("org/missing",)), mirror="http://127.0.0.1:9")
     server.files.update({file.name: file.read_bytes() for file in source.iterdir()})  # type: ignore[attr-defined]
     assert fetch(entry, mirror=address(server)).path.name == COMMIT

@@ -51,7 +51,7 @@ def test_alpha_of_a_real_session(matting: bool, red: Path, photo: tuple[torch.Te
     pytest.importorskip("rembg", reason=NEEDS)
     alpha = ours.rembg_alpha(photo[0], "u2netp", matting)
     assert alpha.shape == photo[1].shape and alpha.dtype == torch.float32
-    assert 0 <= float(alpha.min()) and float(alpha.max()) <= 1
+    assert float(alpha.min()) >= 0 and float(alpha.max()) <= 1
     assert iou(alpha, photo[1]) > 0.98
 
 
