@@ -37,13 +37,13 @@ def sphere_seen(cameras: Cameras, radius, height, width):
 
 def test_a_sphere_looks_like_a_sphere():
     cameras = ring(3)
-    mesh = ball(5)
+    mesh = ball(4)
     views = render(mesh, cameras, 48, 64, NUMBA).views
     depth, normal, middle = sphere_seen(cameras, 0.7, 48, 64)
-    torch.testing.assert_close(views.depth[middle], depth[middle], atol=1e-3, rtol=0)
-    torch.testing.assert_close(views.normal[middle], normal[middle], atol=4e-3, rtol=0)
+    torch.testing.assert_close(views.depth[middle], depth[middle], atol=3e-3, rtol=0)
+    torch.testing.assert_close(views.normal[middle], normal[middle], atol=8e-3, rtol=0)
     radius = 0.7 / math.sqrt(2.5**2 - 0.7**2) * 0.5 / math.tan(0.35)
-    torch.testing.assert_close(views.mask.mean(), torch.tensor(math.pi * radius**2, dtype=torch.float64), rtol=2e-3, atol=0)
+    torch.testing.assert_close(views.mask.mean(), torch.tensor(math.pi * radius**2, dtype=torch.float64), rtol=4e-3, atol=0)
     assert (views.rgb[views.mask > 0] - GREY).abs().max() == 0
 
 
@@ -176,16 +176,16 @@ def test_wrong_attributes_are_refused():
 
 
 def test_silhouettes_alone_find_position_and_size():
-    mesh = ball(3, torch.float32)
+    mesh = ball(2, torch.float32)
     cameras = ring(2, torch.float32)
     truth = mesh.vertices * torch.tensor([0.8, 0.6, 0.7]) + torch.tensor([0.08, -0.05, 0.1])
     with torch.no_grad():
-        target = render(Mesh(truth, mesh.faces), cameras, 64, 64, NUMBA).views.mask
+        target = render(Mesh(truth, mesh.faces), cameras, 48, 48, NUMBA).views.mask
     scale, shift = torch.full((3,), 0.9, requires_grad=True), torch.zeros(3, requires_grad=True)
-    optimizer = torch.optim.Adam([scale, shift], lr=0.02)
-    for _ in range(80):
+    optimizer = torch.optim.Adam([scale, shift], lr=0.03)
+    for _ in range(45):
         optimizer.zero_grad()
-        mask = render(Mesh(mesh.vertices * scale + shift, mesh.faces), cameras, 64, 64, NUMBA).views.mask
+        mask = render(Mesh(mesh.vertices * scale + shift, mesh.faces), cameras, 48, 48, NUMBA).views.mask
         ((mask - target) ** 2).mean().backward()
         optimizer.step()
     torch.testing.assert_close(scale.detach(), torch.tensor([0.8, 0.6, 0.7]), atol=0.02, rtol=0)
