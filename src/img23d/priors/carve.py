@@ -115,11 +115,12 @@ def surface_distance(points: Tensor, normals: Tensor, resolution: int, step: flo
         (D^3,) distances, infinite where no point is near, and (D^3,) signs, negative inside.
     """
     cell = ((points + HALF_SIZE) / (step / 2)).round().long()
-    key = (cell[:, 2] << 40) | (cell[:, 1] << 20) | cell[:, 0]
+    octant = ((normals > 0) * torch.tensor([1, 2, 4], device=points.device)).sum(-1)  # the two sides of a sheet are both kept
+    key = (cell[:, 2] << 43) | (cell[:, 1] << 23) | (cell[:, 0] << 3) | octant
     order = torch.argsort(key)
     first = torch.ones_like(order, dtype=torch.bool)
     first[1:] = key[order][1:] != key[order][:-1]
-    kept = order[first]  # one point per half voxel is enough
+    kept = order[first]  # one point per half voxel and direction is enough
     points, normals = points[kept], normals[kept]
     centre = ((points + HALF_SIZE) / step).round().long()
     best = torch.full((resolution**3,), 1 << 40, dtype=torch.int64, device=points.device)
@@ -128,8 +129,12 @@ def surface_distance(points: Tensor, normals: Tensor, resolution: int, step: flo
             for dx in (-1, 0, 1):
                 voxel = (centre + torch.tensor([dx, dy, dz], device=points.device)).clamp(0, resolution - 1)
                 offset = voxel * step - HALF_SIZE - points
-                front = (offset * normals).sum(-1) > 0
-                packed = ((offset.norm(dim=-1) / step + torch.where(front, 0.0, PREFERENCE)) * (1 << 20)).long() * 2 + front
+                height = (offset * normals).sum(-1)
+                aside = ((offset**2).sum(-1) - height**2).clamp(min=0).sqrt()
+                # The surface goes on between the points: what lies aside of one by less than their spacing lies above its neighbour.
+                away = torch.hypot(height, (aside - 0.5 * step).clamp(min=0))
+                front = height > 0
+                packed = ((away / step + torch.where(front, 0.0, PREFERENCE)) * (1 << 20)).long() * 2 + front
                 best.scatter_reduce_(0, (voxel[:, 2] * resolution + voxel[:, 1]) * resolution + voxel[:, 0], packed, "amin")
     front = (best & 1) == 1
     voxels = (best >> 1).float() / (1 << 20) - torch.where(front, 0.0, PREFERENCE)

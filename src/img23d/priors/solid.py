@@ -83,6 +83,7 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     stop = torch.where(solid, leave + weight[1] * (back - leave), back)
     middle, half = (start + stop) / 2, ((stop - start) / 2).clamp(min=THINNEST / 2)
     start, stop = middle - half, middle + half
+    enter, leave = torch.where(solid, enter, start), torch.where(solid, leave, stop)  # a ray that meets no solid is not stretched
     target = torch.linspace(float(depths[0]) - 0.1, float(depths[-1]) + 0.1, BINS, device=volume.device)[:, None, None]
     # Where a depth of the answer is found in the volume: the same before and behind, stretched between.
     ratio = (leave - enter).clamp(min=1e-3) / (stop - start)
@@ -95,8 +96,8 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     looked = volume.gather(0, index) * (1 - share) + volume.gather(0, index + 1) * share
     looked = looked + ((depths[0] - source).clamp(min=0) + (source - depths[-1]).clamp(min=0))
     slab = torch.maximum(start - target, target - stop)
-    distance = torch.where(solid, looked, slab)
     outside = silhouette_distance(mask)
+    distance = torch.where(solid | (outside > 0), looked, slab)
     distance = torch.maximum(distance, outside.expand_as(distance))
     near_front = ((stop - target) / (stop - start)).clamp(0, 1)
     confidence = trust[0] * near_front + trust[1] * (1 - near_front)
