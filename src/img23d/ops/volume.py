@@ -16,8 +16,7 @@ _KEEP_SIGN = 0.1
 
 def volume_points(resolution: int, like: Tensor | None = None) -> Tensor:
     """(D, D, D, 3) the places of a volume's samples, indexed [z, y, x], with the dtype and device of ``like``."""
-    options = {} if like is None else {"dtype": like.dtype, "device": like.device}
-    axis = torch.linspace(-1, 1, resolution, **options)
+    axis = torch.linspace(-1, 1, resolution, dtype=None if like is None else like.dtype, device=None if like is None else like.device)
     z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     return torch.stack([x, y, z], -1)
 
