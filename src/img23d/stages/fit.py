@@ -161,8 +161,10 @@ def color_volume(views: Views, prior: ShapePrior) -> Tensor:
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
     projected = views.cameras.project(torch.stack([x, y, z], -1).reshape(-1, 3))[0]
     grid = (projected[:, :2] * 2 - 1)[None, None]
-    both = torch.cat([views.rgb[0], prior.back_rgb], -1).permute(2, 0, 1)[None]
-    front, back = F.grid_sample(both, grid, align_corners=False, padding_mode="border")[0, :, 0].split(3)
+    front, back = (
+        F.grid_sample(image.permute(2, 0, 1)[None], grid, align_corners=False, padding_mode="border")[0, :, 0]
+        for image in (views.rgb[0], prior.back_rgb)
+    )
     middle = mid_depth(views.cameras, prior.sdf)
     share = torch.sigmoid((projected[:, 2] - middle) * 20.0)
     return (front * (1 - share) + back * share).reshape(3, *x.shape)

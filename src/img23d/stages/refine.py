@@ -135,7 +135,8 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
     if until <= begin:
         return until
     size = options.image_size if begin or not options.subdivisions else max(32, options.image_size // 2)
-    observed = smaller(views, min(size, views.mask.shape[-1]))
+    size = min(size, views.mask.shape[-1])
+    observed = smaller(views, size)
     edges = unique_edges(state.grid.tets, len(state.grid.vertices))
     generator = context.generator()
     frozen = ~state.free
