@@ -10,10 +10,11 @@ import typer
 
 from img23d import __version__
 from img23d.cli.batch import batch
-from img23d.cli.boundary import Commands
+from img23d.cli.boundary import Commands, QuickGroup
 from img23d.cli.doctor import doctor
 from img23d.cli.export import export
 from img23d.cli.generate import generate
+from img23d.cli.models import models
 from img23d.cli.presets import presets
 from img23d.cli.refine import refine
 from img23d.cli.train import train
@@ -37,6 +38,7 @@ app.command()(batch)
 app.command()(doctor)
 app.add_typer(presets, name="presets")
 app.add_typer(train, name="train")
+app.add_typer(models, name="models", cls=QuickGroup)
 
 
 def _show_version(asked: bool) -> None:
