@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from img23d.errors import InputError
-from img23d.io import artifacts
 from img23d.io.files import check_output, write_together
 from img23d.io.meshes import load_mesh, save_mesh
 from img23d.ops.decimate import decimate
 from img23d.ops.texture_transfer import transfer_texture
 from img23d.record import Reopened, reopen
 from img23d.scene import Mesh, TexturedMesh
+from img23d.stages import artifacts
 
 Report = Callable[[str, float, str], None]
 
@@ -141,5 +141,3 @@ def fewer_faces(asset: TexturedMesh | Mesh, faces: int | None, texture_size: int
         return asset
     report("texture", 0.0, "")
     return transfer_texture(asset, reduced, size)
-
-

@@ -14,13 +14,13 @@ import torch
 from img23d import __version__
 from img23d.config import Config
 from img23d.errors import BackendError
-from img23d.io import artifacts
 from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_photo, save_image
 from img23d.io.meshes import save_mesh
 from img23d.io.previews import preview_sheet
 from img23d.record import Given, Targets, check_existing, keep, targets_for
 from img23d.run import Run, digest, file_digest, stage_seed
 from img23d.scene import TexturedMesh, Views
+from img23d.stages import artifacts
 from img23d.stages.context import Context
 from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
@@ -209,6 +209,10 @@ def write_result(
         from img23d.io.viewer import save_viewer
 
         save_viewer(targets.folder / "viewer.html", asset, name)
+    if config.export.turntable:
+        from img23d.io.turntable import save_turntable
+
+        save_turntable(targets.folder / "turntable.webp", asset, steps.context.rasterizer)
     steps.seconds["export"] = time.perf_counter() - begin
     steps.report("export", 1.0, "")
     figures = {

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from img23d.ops.volume import sample_volume
+
 
 class SdfField(Protocol):
     """What `refine` and `texture` need of a field; analytic shapes satisfy ``sdf`` too."""
@@ -35,9 +37,7 @@ def sample_grid(volume: Tensor, points: Tensor) -> Tensor:
     Returns:
         (..., C); points outside take the value at the border.
     """
-    flat = points.reshape(1, -1, 1, 1, 3)
-    found = F.grid_sample(volume[None], flat, mode="bilinear", padding_mode="border", align_corners=True)
-    return found.reshape(volume.shape[0], -1).T.reshape(*points.shape[:-1], volume.shape[0])
+    return sample_volume(volume, points.reshape(-1, 3)).reshape(*points.shape[:-1], volume.shape[0])
 
 
 def upsample(volume: Tensor, size: int) -> Tensor:
