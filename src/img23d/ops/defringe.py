@@ -22,7 +22,6 @@ def inner_mask(mask: Tensor, border: float) -> Tensor:
     """
     from scipy.ndimage import distance_transform_edt, maximum_filter
 
-    # A rim of background around the picture lets an object that fills it count as having borders only where they are seen.
     covered = (mask > 0.5).cpu().numpy()
     if not covered.any():
         return torch.zeros_like(mask, dtype=torch.bool)

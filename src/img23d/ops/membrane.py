@@ -34,15 +34,14 @@ class Membrane:
             at, start, stop = corner[:, index], corner[:, index - 2], corner[:, index - 1]
             cross = np.linalg.norm(np.cross(start - at, stop - at), axis=-1)
             cotangent = ((start - at) * (stop - at)).sum(-1) / np.maximum(cross, 1e-12)
-            # Obtuse corners give negative weights, slivers huge ones; both would break the maximum principle or the solver.
-            weight = np.clip(0.5 * cotangent, 0.02, 5.0)
             pair = faces[:, index - 2], faces[:, index - 1]
-            stiffness = stiffness + sparse.csr_matrix((weight, pair), shape=(count, count))
+            stiffness = stiffness + sparse.csr_matrix((0.5 * cotangent, pair), shape=(count, count))
         stiffness = (stiffness + stiffness.T).tocoo()
         # Colours that differ across a crease differ for a reason: little flows over it.
         normal = vertex_normals(mesh).detach().cpu().double().numpy()
         bend = np.clip(((normal[stiffness.row] * normal[stiffness.col]).sum(-1) - CREASE) / (FLAT - CREASE), LEAST_FLOW, 1)
-        stiffness = sparse.csr_matrix((stiffness.data * bend, (stiffness.row, stiffness.col)), shape=(count, count))
+        # Obtuse corners give negative weights, slivers huge ones; both would break the maximum principle or the solver.
+        stiffness = sparse.csr_matrix((np.clip(stiffness.data, 1e-4, 10.0) * bend, (stiffness.row, stiffness.col)), shape=(count, count))
         self.stiffness = (sparse.diags(np.asarray(stiffness.sum(1))[:, 0]) - stiffness).tocsc()
         area = 0.5 * np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=-1)
         self.mass = np.maximum(np.bincount(faces.ravel(), np.repeat(area / 3, 3), minlength=count), 1e-12)

@@ -34,8 +34,8 @@ from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
 VERSION = 1
-# Colours are matched on a mesh with at least this many faces.
-MATCHING_FACES = 30_000
+# Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
+MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
 
 def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context) -> TexturedMesh:
@@ -57,7 +57,7 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
     context.progress(0.1, "unwrap")
     uv, uv_faces = unwrap(low, options.size, options.padding)
     context.progress(0.3, "bake")
-    matching = split_for_matching(low, normals, uv, uv_faces)
+    matching = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
     face, barycentric = texel_surface(matching.uv, matching.uv_faces, options.size)
     base_color = bake_colors(views, prior, low, matching, face, barycentric, options, context)
     normal_map = None
@@ -79,11 +79,11 @@ class MatchingMesh:
     uv_faces: Tensor
 
 
-def split_for_matching(mesh: Mesh, normals: Tensor, uv: Tensor, uv_faces: Tensor) -> MatchingMesh:
-    """The same surface and atlas with enough faces to match colours and relief on."""
+def split_for_matching(mesh: Mesh, normals: Tensor, uv: Tensor, uv_faces: Tensor, least: int) -> MatchingMesh:
+    """The same surface and atlas with at least so many faces, to match colours and relief on."""
     values, faces = torch.cat([mesh.vertices, normals], -1), mesh.faces
     flat = torch.cat([uv, tangents(mesh, normals, uv, uv_faces)], -1)
-    while len(faces) < MATCHING_FACES:
+    while len(faces) < least:
         values, faces = split_faces(values, faces)
         flat, uv_faces = split_faces(flat, uv_faces)
     return MatchingMesh(Mesh(values[:, :3].contiguous(), faces), F.normalize(values[:, 3:], dim=-1), flat[:, :2], flat[:, 2:], uv_faces)

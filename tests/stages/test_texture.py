@@ -1,0 +1,174 @@
+"""The texture stage on painted shapes: like the photo from its camera, true where seen, plausible and seamless where not."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+import trimesh
+
+from img23d.config import Texture
+from img23d.ops.bake import interpolate, texel_surface
+from img23d.ops.interpolate import fragments, to_image
+from img23d.ops.interpolate import interpolate as interpolate_fragments
+from img23d.ops.project_photo import sample
+from img23d.ops.raster import face_ids
+from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
+from img23d.scene.cameras import orbit_degrees
+from img23d.stages.context import Context
+from img23d.stages.texture import texture
+
+SIZE = 128
+OPTIONS = Texture(faces=3000, size=256)
+
+
+class TorchRasterizer:
+    name = "torch"
+
+    def face_ids(self, points, faces, height, width):
+        return face_ids(points, faces, height, width)
+
+
+CONTEXT = Context(torch.device("cpu"), TorchRasterizer())
+
+
+def as_mesh(made) -> Mesh:
+    return Mesh(torch.tensor(made.vertices, dtype=torch.float32), torch.tensor(made.faces, dtype=torch.int64))
+
+
+def paint(points):
+    """Stripes that are the same left and right: mirroring x keeps the colour."""
+    x, y, z = points.unbind(-1)
+    return torch.stack([0.5 + 0.3 * torch.sin(6 * y), 0.5 + 0.3 * torch.cos(5 * x), 0.5 + 0.2 * torch.sin(4 * z)], -1)
+
+
+def photograph(mesh: Mesh, camera: Cameras, size: int = SIZE) -> Views:
+    points = camera.project(mesh.vertices)
+    seen = fragments(face_ids(points, mesh.faces, size, size), points, mesh.faces)
+    rgb = to_image(seen, paint(interpolate_fragments(seen, mesh.vertices)))
+    mask = to_image(seen, torch.ones_like(seen.depth))
+    return Views(camera, torch.where(mask[..., None] > 0, rgb, torch.tensor([1.0, 0.0, 1.0])), mask)
+
+
+def prior(color=(0.0, 0.0, 0.0), confidence: float = 0.0) -> ShapePrior:
+    volume = torch.zeros(4, 4, 4)
+    return ShapePrior(volume, volume, torch.tensor(color).expand(SIZE, SIZE, 3), torch.full((SIZE, SIZE), confidence))
+
+
+def render_textured(made: TexturedMesh, camera: Cameras, size: int = SIZE) -> tuple[torch.Tensor, torch.Tensor]:
+    points = camera.project(made.mesh.vertices)
+    seen = fragments(face_ids(points, made.mesh.faces, size, size), points, made.mesh.faces)
+    uv = interpolate_fragments(seen, made.uv, made.uv_faces)
+    rgb = sample(made.base_color, uv[:, 0], uv[:, 1])
+    return to_image(seen, rgb)[0], to_image(seen, torch.ones_like(seen.depth))[0]
+
+
+def texel_points(made: TexturedMesh) -> tuple[torch.Tensor, torch.Tensor]:
+    """Colours and places of the texels inside the charts."""
+    face, barycentric = texel_surface(made.uv, made.uv_faces, made.base_color.shape[0], gutter=0)
+    known = face >= 0
+    return made.base_color[known], interpolate(made.mesh.vertices, made.mesh.faces, face[known], barycentric[known])
+
+
+@pytest.fixture(scope="module")
+def egg() -> tuple[Mesh, Views, TexturedMesh]:
+    """An egg longer than wide, photographed askew from the front right, textured without a learnt back."""
+    made = trimesh.creation.icosphere(5, 0.8)
+    made.apply_scale((0.6, 0.75, 1.0))
+    mesh = as_mesh(made)
+    views = photograph(mesh, orbit_degrees([40.0], 20.0, 3.0, 40.0))
+    return mesh, views, texture(views, prior(), mesh, OPTIONS, CONTEXT)
+
+
+def test_from_the_photos_camera_it_looks_like_the_photo(egg):
+    _, views, made = egg
+    rgb, mask = render_textured(made, views.cameras)
+    both = (mask > 0) & (views.mask[0] > 0)
+    assert both.sum() > 0.98 * views.mask.sum()
+    assert -10 * math.log10(float((rgb - views.rgb[0]).square()[both].mean())) > 32
+
+
+def test_the_mirrored_side_has_the_true_colours(egg):
+    """What only its mirror image was seen of: its colour is known all the same."""
+    _, views, made = egg
+    rgb, places = texel_points(made)
+    camera = views.cameras.position[0]
+    normal = F.normalize(places / torch.tensor([0.36, 0.5625, 1.0]), dim=-1)
+    cosine = (F.normalize(camera - places, dim=-1) * normal).sum(-1)
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    mirrored = (F.normalize(camera - places * flip, dim=-1) * normal * flip).sum(-1)
+    only_mirrored = (cosine < 0) & (mirrored > 0.6)
+    assert only_mirrored.sum() > 1000
+    error = (rgb - paint(places)).abs().amax(-1)
+    assert error[only_mirrored].quantile(0.95) < 0.12
+    assert error[cosine > 0.5].quantile(0.98) < 0.06
+
+
+def test_no_colour_of_the_background_anywhere(egg):
+    rgb, _ = texel_points(egg[2])
+    assert (rgb - torch.tensor([1.0, 0.0, 1.0])).abs().amax(-1).min() > 0.25
+
+
+def test_both_sides_of_every_seam_agree(egg):
+    """Bilinear lookups on the two charts of a seam, at the same point of the surface."""
+    made = egg[2].mesh, egg[2]
+    faces, uv_faces = made[0].faces, made[1].uv_faces
+    start, stop = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
+    key = torch.minimum(start, stop) * len(made[0].vertices) + torch.maximum(start, stop)
+    order = torch.argsort(key, stable=True)
+    first, second = order[0::2], order[1::2]
+    assert torch.equal(key[first], key[second])
+    uv_start, uv_stop = uv_faces.reshape(-1), uv_faces[:, [1, 2, 0]].reshape(-1)
+    seam = uv_start[first] != uv_stop[second]
+    assert seam.sum() > 50
+    for part in (0.25, 0.5, 0.75):
+        here = torch.lerp(made[1].uv[uv_start[first]], made[1].uv[uv_stop[first]], part)
+        there = torch.lerp(made[1].uv[uv_stop[second]], made[1].uv[uv_start[second]], part)
+        step = (sample(made[1].base_color, *here.unbind(-1)) - sample(made[1].base_color, *there.unbind(-1))).abs().amax(-1)
+        assert step[seam].mean() < 0.01 and step[seam].quantile(0.99) < 0.05
+
+
+def test_the_learnt_back_is_used_and_meets_the_front_without_a_step():
+    mesh = as_mesh(trimesh.creation.icosphere(5, 0.8))
+    camera = orbit_degrees([0.0], 0.0, 3.0, 40.0)
+    plain = photograph(mesh, camera)
+    views = Views(camera, torch.full_like(plain.rgb, 0.7), plain.mask)
+    options = Texture(faces=3000, size=256, mirror=False, normal_map=False)
+    rgb, places = texel_points(texture(views, prior((0.2, 0.3, 0.6), 1.0), mesh, options, CONTEXT))
+    assert (rgb[places[:, 2] > 0.5] - 0.7).abs().max() < 0.01
+    assert (rgb[places[:, 2] < -0.75] - torch.tensor([0.2, 0.3, 0.6])).abs().max() < 0.06
+    height, red = places[:, 2].sort()[0], rgb[:, 0][places[:, 2].argsort()]
+    bands = torch.stack([red[(height > low) & (height <= low + 0.05)].mean() for low in torch.arange(-0.75, 0.7, 0.05)])
+    assert bands.diff().abs().max() < 0.12
+
+
+def test_flat_object_of_one_colour_stays_one_colour():
+    mesh = as_mesh(trimesh.creation.box((1.0, 0.8, 0.3)).subdivide_to_size(0.1))
+    camera = orbit_degrees([30.0], 25.0, 3.0, 40.0)
+    views = photograph(mesh, camera)
+    views = Views(camera, torch.where(views.mask[..., None] > 0, torch.tensor([0.8, 0.3, 0.1]), views.rgb), views.mask)
+    made = texture(views, prior(), mesh, OPTIONS, CONTEXT)
+    assert (made.base_color - torch.tensor([0.8, 0.3, 0.1])).abs().max() < 0.01
+
+
+def test_normal_map_only_where_faces_were_lost(egg):
+    mesh, views, made = egg
+    assert made.normal_map is not None and made.normal_map.shape == made.base_color.shape
+    assert made.vertex_normals is not None and len(made.mesh.faces) <= OPTIONS.faces
+    keep = Texture(faces=len(mesh.faces), size=128)
+    coarse = as_mesh(trimesh.creation.icosphere(2, 0.8))
+    assert texture(views, prior(), coarse, keep, CONTEXT).normal_map is None
+
+
+def test_an_empty_mask_gives_a_plain_colour():
+    mesh = as_mesh(trimesh.creation.icosphere(2, 0.8))
+    camera = orbit_degrees([0.0], 0.0, 3.0, 40.0)
+    views = Views(camera, torch.rand(1, 32, 32, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 32, 32))
+    made = texture(views, prior(), mesh, Texture(faces=400, size=64, padding=2), CONTEXT)
+    assert torch.isfinite(made.base_color).all() and made.base_color.std(dim=(0, 1)).max() < 0.02
+
+
+def test_same_input_same_texture(egg):
+    mesh, views, made = egg
+    again = texture(views, prior(), mesh, OPTIONS, CONTEXT)
+    assert torch.equal(made.base_color, again.base_color) and torch.equal(made.uv, again.uv)
