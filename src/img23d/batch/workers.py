@@ -8,9 +8,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -155,9 +156,23 @@ def _start(open_worker: OpenWorker, config: Any, threads: int) -> _Worker:
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(there, open_worker, config, threads), daemon=True)
-    process.start()
+    with _deaf_to_ctrl_c():
+        process.start()
     there.close()
     return _Worker(process, here)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A process started here ignores Ctrl-C from its first moment; the parent alone decides what it means."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _hand_over(worker: _Worker, task: Task, observer: Observer) -> None:
@@ -206,7 +221,7 @@ def _death(exit_code: int | None) -> Failure:
 
 def _serve(pipe: Connection, open_worker: OpenWorker, config: Any, threads: int) -> None:
     """Life of a worker process: load once, then one task after the other until told to stop or left alone."""
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
+    # Ctrl-C reaches every process of the terminal, and where starting does not hand down that it is ignored, it is here.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
