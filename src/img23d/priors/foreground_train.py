@@ -30,7 +30,7 @@ class ForegroundOptions:
     """How the foreground network is trained.
 
     Args:
-        minutes: training time in all; the learning rate ends at zero then.
+        minutes: training time in all, of the processor, so that a busy machine only takes longer; the learning rate ends at zero then.
         steps: end after this many steps instead; 0 means by time.
         batch: pictures per step.
         rate: highest learning rate.
@@ -161,7 +161,7 @@ class ForegroundTrainer:
 
     def one_step(self) -> None:
         """Draw a batch, lower its loss, and move the averaged weights."""
-        begun = time.perf_counter()
+        begun = time.process_time()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         inputs, alpha, valid = batch_of(self.draw())
@@ -177,7 +177,7 @@ class ForegroundTrainer:
             for ours, theirs in zip(self.average.state_dict().values(), self.network.state_dict().values()):
                 ours.lerp_(theirs, 1 - keep) if ours.dtype.is_floating_point else ours.copy_(theirs)
         self.loss = float(loss.detach()) if self.step == 1 else 0.98 * self.loss + 0.02 * float(loss.detach())
-        self.seconds += time.perf_counter() - begun
+        self.seconds += (time.process_time() - begun) / torch.get_num_threads()
 
     def save(self) -> None:
         """Write the checkpoint in one rename."""

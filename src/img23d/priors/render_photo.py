@@ -155,7 +155,7 @@ def _barycentric(corners: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
 
 def sample_texture(texture: np.ndarray, uv: Tensor, nearest: bool = False) -> Tensor:
     """(P, 3) linear colours of a repeated uint8 picture at coordinates (P, 2)."""
-    picture = to_linear(torch.from_numpy(np.ascontiguousarray(texture)).float() / 255)
+    picture = to_linear(torch.from_numpy(texture.astype(np.float32)) / 255)
     height, width = picture.shape[:2]
     x, y = uv[:, 0] * width - (0.0 if nearest else 0.5), uv[:, 1] * height - (0.0 if nearest else 0.5)
     x0, y0 = x.floor(), y.floor()
@@ -232,6 +232,12 @@ def lit_by(scene: _Scene, surface: Surface, direction: Tensor, size: int) -> Ten
     return ((face < 0) | (blocker <= place[:, 2] + 0.002)).float()
 
 
+def enlarge(picture: Tensor, rows: int, columns: int) -> Tensor:
+    """(rows * columns, 3) from (H, W, 3)."""
+    fine = torch.nn.functional.interpolate(picture.permute(2, 0, 1)[None], (rows, columns), mode="bilinear", align_corners=False)
+    return fine[0].permute(1, 2, 0).reshape(-1, 3)
+
+
 def render_photo(
     placed: tuple[Placed, ...],
     camera: Cameras,
@@ -267,10 +273,7 @@ def render_photo(
     _, directions = camera.rays(rows, columns)
     origin, direction = camera.position[0], directions.reshape(-1, 3)
     face = scene.rasterizer.face_ids(camera.project(scene.vertices), scene.faces, rows, columns).reshape(-1)
-    linear = backdrop.permute(2, 0, 1)[None]
-    linear = (
-        torch.nn.functional.interpolate(linear, (rows, columns), mode="bilinear", align_corners=False)[0].permute(1, 2, 0).reshape(-1, 3)
-    )
+    linear = enlarge(backdrop, rows, columns)
     lamp = lamps_of(studio, *lamps, np.random.default_rng(seed))
     hit = torch.nonzero(face >= 0)[:, 0]
     shadow = torch.ones(rows * columns)

@@ -18,6 +18,9 @@ def _grid_part(rings: np.ndarray, wraps: bool, paints: tuple[Paint, ...], v: np.
     starts = np.concatenate([[0], np.cumsum(np.where(tiny, 1, around))])
     index = starts[:-1, None] + np.where(tiny[:, None], 0, np.arange(around)[None])
     vertices = np.concatenate([ring[:1] if small else ring for ring, small in zip(rings, tiny)])
+    if not tiny[0] and np.allclose(rings[0], rings[-1]):  # a ring of rings: the last ones are the first ones
+        index[-1] = index[0]
+        vertices = vertices[:-around]
     nxt = np.roll(np.arange(around), -1)
     a, b = index[:-1], index[1:]
     quads = np.stack([a, a[:, nxt], b[:, nxt], b], -1).reshape(-1, 4)
@@ -109,7 +112,7 @@ def tube(
     """A generalised cylinder along a path, with rounded or flat ends.
 
     Args:
-        path: (K, 3) centre line.
+        path: (K, 3) centre line; where it ends at its start, the tube is a ring without ends.
         radius: one radius or (K,) radii, measured along ``up``'s side of the cross-section.
         paint: the picture; it wraps around once.
         segments: corners around.
@@ -120,7 +123,10 @@ def tube(
     """
     path = np.asarray(path, float)
     radii = np.broadcast_to(np.asarray(radius, float), len(path)).astype(float)
+    closed = bool(np.allclose(path[0], path[-1]))
     tangent = np.gradient(path, axis=0)
+    if closed:
+        tangent[[0, -1]] = path[1] - path[-2]
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-12
     side = np.cross(tangent, np.asarray(up, float))
     weak = np.linalg.norm(side, axis=1) < 1e-3
@@ -131,7 +137,9 @@ def tube(
             side[index] = -side[index]
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     other = np.cross(side, tangent)
-    if rounded:
+    if closed and side[0] @ side[-1] > 0.999:
+        pass  # the ends meet: no caps
+    elif rounded:
         steps = np.array([1.0, 0.85, 0.5])
         back, grow = -steps, np.sqrt(np.maximum(1 - steps**2, 0))
         grow[0] = 0.0
