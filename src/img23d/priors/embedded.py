@@ -13,9 +13,9 @@ from torch import Tensor
 
 from img23d.errors import WeightsError
 from img23d.priors import frame
+from img23d.priors.ask import ask
 from img23d.priors.export import import_network
-from img23d.priors.inflate import inflate
-from img23d.priors.network import ShapeNetwork, network_inputs
+from img23d.priors.network import ShapeNetwork
 from img23d.priors.solid import solid_from_prediction
 
 __all__ = ["Prediction", "mirrored", "predict", "solid_from_prediction", "weights_present"]
@@ -74,10 +74,9 @@ def weights_present() -> bool:
 
 
 @functools.lru_cache(maxsize=2)
-def shape_network(path: Path, device: str) -> tuple[ShapeNetwork, int]:
-    """The network of a weights file and the size of pictures that it was trained on, kept for the next call."""
-    network = import_network(path, device)
-    return network, network.picture_size
+def shape_network(path: Path, device: str) -> ShapeNetwork:
+    """The network of a weights file, kept for the next call."""
+    return import_network(path, device)
 
 
 @torch.no_grad()
@@ -101,14 +100,13 @@ def predict(rgb: Tensor, mask: Tensor, fov: float | None, device: torch.device |
     path = weights or WEIGHTS
     if not path.is_file():
         raise WeightsError(f"the embedded shape network is missing ({path})", "reinstalling img23d, or prior.kind=inflate")
-    network, size = shape_network(path, str(device))
+    network, size = shape_network(path, str(device)), frame.IMAGE_SIZE
     rgb, mask = rgb.to(device, torch.float32), mask.to(device, torch.float32)
     cut = torch.cat([rgb * mask[..., None], mask[..., None]], -1).permute(2, 0, 1)[None]
     if cut.shape[-1] != size:
         cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    thickness = torch.cat(inflate(cut[:, 3])).clamp(max=1.0)
-    told = torch.tensor([math.nan if fov is None else min(max(fov, frame.FOV_RANGE[0]), frame.FOV_RANGE[1])], device=device)
-    answer = network(network_inputs(cut[:, :3], cut[:, 3:], thickness[None], told).contiguous(memory_format=torch.channels_last))
+    told = math.nan if fov is None else min(max(fov, frame.FOV_RANGE[0]), frame.FOV_RANGE[1])
+    answer = ask(network, cut, torch.tensor([told], device=device))
     scale = answer.log_scale[0].exp()
     depth = torch.stack([answer.depth[0].amin(0), answer.depth[0].amax(0)])
     near, far = -frame.DEPTH_RANGE, frame.DEPTH_RANGE

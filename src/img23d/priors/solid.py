@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -62,6 +63,22 @@ def crossings(volume: Tensor, depths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return first, last, any_inside
 
 
+def spread_blur(values: Tensor, known: Tensor, sigma: float = 1.5) -> Tensor:
+    """(S, S) values blurred over the known pixels only.
+
+    Args:
+        values: (S, S).
+        known: (S, S) bool.
+        sigma: of the Gaussian, in pixels.
+    """
+    reach = math.ceil(2.5 * sigma)
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=values.device) / sigma) ** 2)
+    weight = known.to(values.dtype)
+    planes = torch.stack([values * weight, weight])[:, None]
+    planes = F.conv2d(F.conv2d(planes, taps[None, None, None], padding=(0, reach)), taps[None, None, :, None], padding=(reach, 0))
+    return planes[0, 0] / planes[1, 0].clamp(min=1e-6)
+
+
 def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Tensor], trust: tuple[Tensor, Tensor]) -> RayVolume:
     """Stretch each ray of the volume so that its first and last surfaces are where the layered depths say.
 
@@ -78,9 +95,14 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     volume = F.interpolate(volume[None], size=(size, size), mode="bilinear", align_corners=False)[0]
     enter, leave, solid = crossings(volume, depths)
     front, back = layers[0], torch.maximum(layers[1], layers[0] + THINNEST)
-    weight = [TRUST * t / (1.0 + TRUST * t) for t in trust]
-    start = torch.where(solid, enter + weight[0] * (front - enter), front)
-    stop = torch.where(solid, leave + weight[1] * (back - leave), back)
+    known = solid & (mask > 0.5)
+    moved = []
+    for surface, layer, confidence in ((enter, front, trust[0]), (leave, back, trust[1])):
+        weight = TRUST * confidence / (1.0 + TRUST * confidence)
+        # A smooth displacement keeps the volume's surface smooth; where the volume has no surface there is nothing to displace.
+        alone = torch.where(solid, surface, spread_blur(layer, mask > 0.5))
+        moved.append(torch.where(known, surface + spread_blur(weight * (layer - surface), known), alone))
+    start, stop = moved
     middle, half = (start + stop) / 2, ((stop - start) / 2).clamp(min=THINNEST / 2)
     start, stop = middle - half, middle + half
     enter, leave = torch.where(solid, enter, start), torch.where(solid, leave, stop)  # a ray that meets no solid is not stretched
@@ -154,7 +176,25 @@ def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple
     trust = (prediction.depth_confidence, prediction.back_depth_confidence)
     rays = agree(prediction.volume * frame.TRUNCATION, depths, prediction.mask, layers, trust)
     distance, confidence = to_grid(rays, camera, resolution)
-    return redistance(distance, 2.0 / (resolution - 1)), confidence
+    step = 2.0 / (resolution - 1)
+    return redistance(smooth_thick(distance, step), step), confidence
+
+
+def smooth_thick(distance: Tensor, step: float) -> Tensor:
+    """(D, D, D) distances smoothed over neighbouring samples wherever the solid is thick; thin parts, which smoothing eats, stay.
+
+    Args:
+        distance: signed.
+        step: between samples.
+    """
+    volume = distance.clamp(-4 * step, 4 * step)[None, None]
+    deep = F.max_pool3d((volume < -2.0 * step).to(volume.dtype), 7, 1, 3)
+    deep = F.avg_pool3d(deep, 3, 1, 1, count_include_pad=False)
+    smooth = volume
+    for _ in range(3):
+        smooth = F.avg_pool3d(smooth, 3, 1, 1, count_include_pad=False)
+    mixed = torch.lerp(volume, smooth, deep)[0, 0]
+    return torch.where(distance.abs() < 3 * step, mixed, distance)
 
 
 def redistance(distance: Tensor, step: float) -> Tensor:
