@@ -12,12 +12,14 @@ from img23d import __version__
 from img23d.cli.batch import batch
 from img23d.cli.boundary import Commands, QuickGroup
 from img23d.cli.doctor import doctor
+from img23d.cli.eval import evaluate
 from img23d.cli.export import export
 from img23d.cli.generate import generate
 from img23d.cli.models import models
 from img23d.cli.presets import presets
 from img23d.cli.refine import refine
 from img23d.cli.train import train
+from img23d.cli.view import view
 
 __all__ = ["app", "main"]
 
@@ -35,6 +37,8 @@ app.command()(generate)
 app.command()(refine)
 app.command()(export)
 app.command()(batch)
+app.command()(view)
+app.command("eval")(evaluate)
 app.command()(doctor)
 app.add_typer(presets, name="presets")
 app.add_typer(train, name="train")
