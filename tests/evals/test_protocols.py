@@ -35,28 +35,24 @@ def rasterizer():
     return choose_rasterizer("auto", "cpu")
 
 
-def test_truth_against_itself(rasterizer) -> None:
-    scores = protocols.registered(boxes(), boxes(), rasterizer)
-    assert scores.chamfer < 0.02 and scores.iou > 0.97 and scores.f_score[0.05] == 1 and scores.protocol == "registered"
-    assert set(scores.as_dict()) == {"protocol", "chamfer", "iou", *(f"f{t:g}" for t in protocols.THRESHOLDS)}
-
-
 def test_registration_undoes_place_size_and_turn(rasterizer) -> None:
     truth = boxes()
     moved = protocols.turned(truth, math.radians(130), math.radians(-20))
     moved = Mesh(moved.vertices * 7.3 + torch.tensor([5.0, -2, 1]), moved.faces)
     scores = protocols.registered(moved, truth, rasterizer)
-    assert scores.chamfer < 0.022 and scores.iou > 0.93 and scores.f_score[0.05] > 0.99
+    assert scores.chamfer < 0.022 and scores.iou > 0.93 and scores.f_score[0.05] > 0.99 and scores.protocol == "registered"
+    assert set(scores.as_dict()) == {"protocol", "chamfer", "iou", *(f"f{t:g}" for t in protocols.THRESHOLDS)}
 
 
-def test_a_box_against_a_longer_one(rasterizer) -> None:
-    """Boxes of side ratio 1:1:1 and 1:1:2, both scaled to a longest side of 2: a cube of side 2, a column of 1 x 1 x 2."""
-    cube, column = mesh_of(trimesh.creation.box((1, 1, 1))), mesh_of(trimesh.creation.box((1, 2, 1)))
-    assert protocols.syncdreamer(protocols.scaled_by(protocols.box_normalized(column), 0.5), cube, rasterizer).iou == pytest.approx(
-        0.25, abs=0.03
-    )
-    scores = protocols.registered(column, cube, rasterizer)
-    assert scores.chamfer > 0.2 and scores.iou < 0.5
+def test_registration_does_not_hide_a_wrong_shape(rasterizer) -> None:
+    scores = protocols.registered(mesh_of(trimesh.creation.icosphere(3)), boxes(), rasterizer)
+    assert scores.chamfer > 0.1 and scores.iou < 0.6
+
+
+def test_overlap_of_boxes(rasterizer) -> None:
+    """A column of 1/2 x 1 x 1/2 in a cube of side 1 fills a quarter; samples within half a voxel of a wall fall either way."""
+    cube, column = mesh_of(trimesh.creation.box((3, 3, 3))), mesh_of(trimesh.creation.box((0.5, 1, 0.5)))
+    assert protocols.syncdreamer(column, cube, rasterizer).iou == pytest.approx(0.25, abs=0.03)
 
 
 def test_syncdreamer_takes_the_prediction_as_it_stands(rasterizer) -> None:
@@ -75,7 +71,6 @@ def test_syncdreamer_turns_the_truth(rasterizer) -> None:
     ready = protocols.scaled_by(protocols.box_normalized(truth), 0.5)
     turned = protocols.turned(ready, math.pi / 2)
     assert protocols.syncdreamer(turned, truth, rasterizer, 90).iou > 0.99
-    assert protocols.syncdreamer(turned, truth, rasterizer, 0).iou < 0.6
     right = protocols.turned(Mesh(torch.tensor([[1.0, 0, 0]] * 3), torch.tensor([[0, 1, 2]])), math.pi / 2)
     torch.testing.assert_close(right.vertices[0], torch.tensor([0.0, 0, -1]), atol=1e-6, rtol=0)
 
@@ -84,7 +79,6 @@ def test_undersides_and_insides_do_not_count(rasterizer) -> None:
     outside = trimesh.creation.icosphere(3, 0.5)
     inside = trimesh.creation.icosphere(3, 0.2)
     both = mesh_of(trimesh.util.concatenate([outside, inside]))
-    assert protocols.syncdreamer(both, mesh_of(outside), rasterizer).chamfer < 2e-3
     generator = np.random.default_rng(0)
     points = protocols.visible_points(both, rasterizer, 500, generator)
     assert np.linalg.norm(points, axis=-1).min() > 0.45

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from img23d.cli.options import Json, Quiet
+from img23d.cli.boundary import QuickGroup
+from img23d.cli.options import Quiet
 from img23d.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from img23d.weights import Weights
 
 models = typer.Typer(
-    help="Pretrained models: list, show, fetch, import, verify, licenses.", rich_markup_mode=None, invoke_without_command=True
+    cls=QuickGroup,
+    help="Pretrained models: list, show, fetch, import, verify, licenses.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name or repository id; img23d models lists the names.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the network, as HF_HUB_OFFLINE=1.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each model.")]
 CommercialOk = Annotated[bool, typer.Option("--commercial-ok", help="Refuse models that may not be used commercially.")]
 
 

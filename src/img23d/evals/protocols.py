@@ -18,7 +18,8 @@ from img23d.evals.metrics import f_score_of, nearest_distances, similarity_trans
 from img23d.ops.depth import depth_to_points
 from img23d.ops.raster import Rasterizer
 from img23d.ops.render import render
-from img23d.ops.solidify import around, solidify
+from img23d.ops.solidify import around
+from img23d.ops.volume import volume_points
 from img23d.scene import Cameras, Mesh
 from img23d.scene.cameras import orbit_degrees
 
@@ -26,6 +27,7 @@ Array = NDArray[np.float64]
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 POINTS = 10_000
 VOXELS = 64
+SOLID_VIEWS, SOLID_SIZE = 48, 256
 MARGIN = 1.1  # solids are compared on a cube a little larger than the truth
 SEARCH_POINTS = 800
 ICP_POINTS = 4000
@@ -198,8 +200,25 @@ def _boxed(points: Array) -> tuple[Array, Array, float]:
 
 
 def solid(mesh: Mesh, rasterizer: Rasterizer, factor: float = 1.0) -> NDArray[np.bool_]:
-    """(64, 64, 64) which samples of [-1, 1]^3 lie inside the mesh scaled by ``factor``; what reaches out of the cube is an error."""
+    """(64, 64, 64) which samples of [-1, 1]^3 no view from outside sees past, for the mesh scaled by ``factor``.
+
+    Raises:
+        InputError: it reaches out of the cube.
+    """
     scaled = scaled_by(mesh, factor)
     if float(scaled.vertices.abs().max()) > 1:
         raise InputError("the mesh reaches out of the cube [-1, 1]^3", "the registered protocol takes any size")
-    return solidify(scaled, VOXELS, rasterizer).cpu().numpy() <= 0
+    points = volume_points(VOXELS, scaled.vertices).reshape(-1, 3)
+    inside = torch.ones(len(points), dtype=torch.bool, device=points.device)
+    cameras = around(SOLID_VIEWS).to(points.device)
+    for index in range(SOLID_VIEWS):
+        camera = cameras[[index]]
+        picture = render(scaled, camera, SOLID_SIZE, SOLID_SIZE, rasterizer)
+        assert picture.views.depth is not None
+        nearest = torch.where(picture.ids[0] >= 0, picture.views.depth[0], torch.inf)
+        left = torch.nonzero(inside)[:, 0]
+        x, y, depth = camera.project(points[left])[0].unbind(-1)
+        column, row = ((fraction * SOLID_SIZE).long().clamp(0, SOLID_SIZE - 1) for fraction in (x, y))
+        # A quarter of a voxel: what lies on the surface itself is inside.
+        inside[left[depth < nearest[row, column] - 0.5 / VOXELS]] = False
+    return inside.reshape(VOXELS, VOXELS, VOXELS).cpu().numpy()
