@@ -47,9 +47,8 @@ def main() -> None:
     for faces in arguments.faces:
         rows[faces], wall[faces] = timed(views, prior, mesh, Texture(faces=faces, size=arguments.size), rasterizer)
     steps = list(dict.fromkeys(step for row in rows.values() for step in row))
-    print(
-        f"{arguments.size} px texture, {side} px photo, {len(mesh.faces)} faces before, {torch.get_num_threads()} threads; seconds of wall time\n"
-    )
+    print(f"{arguments.size} px texture, {side} px photo, {len(mesh.faces)} faces before, {torch.get_num_threads()} threads")
+    print("Processor seconds by step; in brackets the wall time of all.\n")
     print("| faces | " + " | ".join(steps) + " | total |\n" + "|---" * (len(steps) + 2) + "|")
     for faces, row in rows.items():
         print(

@@ -38,6 +38,16 @@ def test_the_plane_of_a_fish(azimuth_deg):
     assert plane.offset == pytest.approx(expected, abs=0.02) and plane.score > 0.95
 
 
+def test_a_lopsided_second_plane_is_no_plane():
+    """An ellipsoid is its own image head to tail; with a raised head it is nearly so, which beside its true plane does not count."""
+    made = trimesh.creation.icosphere(4)
+    made.apply_scale((0.25, 0.35, 0.9))
+    both = find_mirror_planes(as_mesh(made))
+    made.vertices[:, 1] += 0.5 * (made.vertices[:, 2] > 0) * made.vertices[:, 2] ** 2
+    one = find_mirror_planes(as_mesh(made))
+    assert len(both) == 2 and len(one) == 1 and abs(float(one[0].normal[0])) > 0.99
+
+
 def test_a_body_of_revolution_has_many_and_a_staircase_none():
     assert len(find_mirror_planes(as_mesh(trimesh.creation.cylinder(0.5, 1.0).subdivide_to_size(0.1)))) >= 1
     parts = []

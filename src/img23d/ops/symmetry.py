@@ -18,6 +18,8 @@ STEP_DEG = 5.0
 # Mean distance between the surface and its mirror image, share of the object's radius: good below, hopeless above. Animals turn
 # their heads and set their legs, and yet one side tells what the other looks like.
 GOOD, HOPELESS = 0.05, 0.09
+# A further plane must be about as good as the first, and good for a rigid object: a head's front is no mirror image of its back.
+SECOND = 0.03
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,19 @@ def find_mirror_planes(mesh: Mesh, seed: int = 0) -> list[MirrorPlane]:
     angles = np.radians(np.arange(0.0, 180.0, STEP_DEG))
     error = np.array([_misfit(tree, probes, angle, center)[0] for angle in angles])
     planes: list[MirrorPlane] = []
+    least = math.inf
     for index in np.argsort(error, kind="stable"):
         if error[index] > min(error[index - 1], error[(index + 1) % len(error)]):
             continue
         fine = [angles[index] + math.radians(turn) for turn in (-4, -3, -2, -1, 0, 1, 2, 3, 4)]
         best = min(((*_misfit(tree, probes, angle, center), angle) for angle in fine), key=lambda found: found[0])
         miss = max(0.0, best[0] - 0.7 * noise) / radius
+        if planes and miss > min(SECOND, 1.2 * least + 0.008):
+            continue
         score = float(np.clip((HOPELESS - miss) / (HOPELESS - GOOD), 0, 1))
         near = any(abs(float(plane.normal @ _normal(best[2]))) > math.cos(math.radians(30)) for plane in planes)
         if score > 0 and not near:
+            least = miss if not planes else least
             planes.append(MirrorPlane(_normal(best[2]).to(mesh.vertices), best[1], score))
     return sorted(planes, key=lambda plane: -plane.score)
 

@@ -26,7 +26,7 @@ ENOUGH_SEEN = 0.01
 # a wrong print still looks better than a smear), and from which on a mirror image beats a learnt guess.
 UNCONFIRMED, CONTRADICTED, CONFIRMED = 0.5, 0.3, 0.6
 # Blur of the photo seen from behind and width of what counts as its grain, shares of the picture's size; contrast of drawings.
-CALM, FINE, DRAWN = 0.02, 0.008, 0.07
+CALM, FINE, DRAWN = 0.02, 0.008, 0.05
 # At most so many mirror images, each with at least this mean trust on what was not known before.
 MIRRORS, LEAST_GAIN = 2, 0.01
 
