@@ -11,11 +11,11 @@ import torch
 from img23d.config import Config
 from img23d.convert import convert, fewer_faces, step_folder
 from img23d.errors import InputError, OutputError
-from img23d.io import artifacts
 from img23d.io.meshes import load_mesh, save_mesh
 from img23d.ops.topology import is_closed_manifold
 from img23d.record import Given, Targets, keep
 from img23d.scene import Mesh, TexturedMesh
+from img23d.stages import artifacts
 
 SIZE = 64
 
