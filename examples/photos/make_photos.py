@@ -7,13 +7,18 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
+from img23d.priors.backgrounds import blurred, random_background
 from img23d.priors.photo_lights import Softbox, Studio
+from img23d.priors.procedural.cartons import book
+from img23d.priors.procedural.creatures import teddy
+from img23d.priors.procedural.garden import fruit, potted
 from img23d.priors.procedural.outlines import smooth_outline
 from img23d.priors.procedural.parts import assemble
 from img23d.priors.procedural.surfaces import tube
-from img23d.priors.procedural.vessels import walled
+from img23d.priors.procedural.vehicles import car
+from img23d.priors.procedural.vessels import bottle, can, teapot, walled
 from img23d.priors.render_photo import Floor, Placed, render_photo
-from img23d.priors.textures import plain
+from img23d.priors.textures import plain, wood
 from img23d.scene.cameras import orbit_degrees
 
 HERE = Path(__file__).parent
@@ -54,19 +59,74 @@ def backdrop(top, bottom, height, width):
 
 
 def photo_mug():
-    """On a pale table before a plain wall."""
+    """The mug on a pale table before a plain wall."""
     item = mug()
     low = float(item.vertices[:, 1].min())
     camera = orbit_degrees([-24.0], 17.0, 2.75, 29.0)
     floor = Floor(low, plain(np.array([226.0, 222, 214])), gloss=0.1, fade=7.0)
-    return render_photo((Placed(item, turn=0.0, gloss=0.75, roughness=0.1, crease=0.9),), camera, WINDOW, 640, 640,
-                        backdrop((0.40, 0.42, 0.42), (0.62, 0.62, 0.60), 640, 640), floor, (32, 48), 2, 1.12, shadow_size=384).rgb  # fmt: skip
+    placed = (Placed(item, gloss=0.75, roughness=0.1, crease=0.9),)
+    wall = backdrop((0.40, 0.42, 0.42), (0.62, 0.62, 0.60), 640, 640)
+    return render_photo(placed, camera, WINDOW, 640, 640, wall, floor, (32, 48), 2, 1.12, shadow_size=384)
 
 
-PHOTOS = {"mug.png": photo_mug}
+def single(item, azimuth, elevation, distance, fov, ground, wall, gloss=0.4, size=(512, 512), floor=True):
+    """One object on a plain sweep."""
+    camera = orbit_degrees([azimuth], elevation, distance, fov)
+    height, width = size
+    camera = type(camera)(camera.cam_to_world, camera.focal * torch.tensor([[height / width, 1.0]]), camera.center)
+    table = Floor(float(item.vertices[:, 1].min()), plain(np.array(ground)), gloss=0.08, fade=7.0) if floor else None
+    placed = (Placed(item, gloss=gloss, roughness=0.15, crease=0.8),)
+    return render_photo(placed, camera, WINDOW, *size, backdrop(*wall, *size), table, (20, 28), 2, 1.1, shadow_size=320)
+
+
+def photo_car():
+    """A toy car on white."""
+    item = assemble(car(np.random.default_rng(5)))
+    return single(item, 38.0, 22.0, 2.3, 30.0, (238.0, 238, 240), ((0.6, 0.62, 0.65), (0.8, 0.8, 0.82)), 0.8, (480, 640))
+
+
+def photo_plant():
+    """A potted plant, cut out."""
+    item = assemble(potted(np.random.default_rng(51)))
+    return single(item, 15.0, 16.0, 2.6, 28.0, (0.0, 0, 0), ((0.8, 0.8, 0.8), (0.8, 0.8, 0.8)), 0.25, floor=False)
+
+
+def photo_teddy():
+    """A plush bear before a blue wall."""
+    item = assemble(teddy(np.random.default_rng(4)))
+    return single(item, 28.0, 12.0, 2.6, 30.0, (150.0, 178, 200), ((0.16, 0.25, 0.36), (0.24, 0.36, 0.48)), 0.05)
+
+
+def photo_teapot():
+    """A teapot on a wooden table, with the day's clutter behind it."""
+    item = assemble([part.turned("y", 0.35) for part in teapot(np.random.default_rng(3))])
+    low = float(item.vertices[:, 1].min())
+    random = np.random.default_rng(8)
+    others = []
+    for kind, x, z, size in (
+        (book, -1.15, -1.2, 0.9),
+        (can, 0.95, -1.35, 0.75),
+        (potted, 0.1, -2.0, 1.3),
+        (bottle, -0.55, -1.75, 1.1),
+        (fruit, 1.15, -0.35, 0.35),
+    ):
+        thing = assemble(kind(random))
+        others.append(Placed(thing, (x, low - size * float(thing.vertices[:, 1].min()), z), size, 0.4, 0.3))
+    room = random_background(np.random.default_rng(70), 640)
+    wall = torch.from_numpy(blurred(room, 9.0) / 255) ** 2.2 * 0.8
+    floor = Floor(low, wood(np.random.default_rng(5), 512), tile=3.0, gloss=0.2, fade=9.0)
+    camera = orbit_degrees([-8.0], 18.0, 3.0, 32.0)
+    return render_photo(
+        (Placed(item, gloss=0.8, roughness=0.12), *others), camera, WINDOW, 576, 576, wall, floor, (20, 28), 2, 1.15, shadow_size=512
+    )
+
+
+PHOTOS = {"mug.png": photo_mug, "car.jpg": photo_car, "plant.png": photo_plant, "teddy.jpg": photo_teddy, "teapot.jpg": photo_teapot}
+CUT_OUT = {"plant.png"}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or PHOTOS:
-        pixels = (PHOTOS[name]().clamp(0, 1) * 255).round().byte().numpy()
-        options = {"quality": 88} if name.endswith(".jpg") else {"optimize": True}
-        Image.fromarray(pixels).save(HERE / name, **options)
+        photo = PHOTOS[name]()
+        channels = [photo.rgb, photo.alpha[..., None]] if name in CUT_OUT else [photo.rgb]
+        pixels = (torch.cat(channels, -1).clamp(0, 1) * 255).round().byte().numpy()
+        Image.fromarray(pixels).save(HERE / name, **({"quality": 90} if name.endswith(".jpg") else {"optimize": True}))
