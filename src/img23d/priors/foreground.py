@@ -15,7 +15,7 @@ from img23d.errors import WeightsError
 INPUT_SIZE = 192
 WIDTHS = (24, 48, 96, 160)
 WEIGHTS = Path(__file__).parent / "weights" / "foreground.safetensors"
-GUIDE_LIMIT = 1024  # pixels: longest side at which the edges are sharpened; larger photos reuse the coefficients
+GUIDE_LIMIT = 576  # pixels: longest side at which the edges are sharpened; larger photos reuse the coefficients
 
 
 class Block(nn.Module):
@@ -132,12 +132,13 @@ def load_network(path: Path = WEIGHTS) -> ForegroundNetwork:
     Raises:
         WeightsError: the file is missing or does not fit.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         state = load_file(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"cannot read the foreground network's weights {path}", "reinstall img23d, or --matting rembg") from error
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot read the foreground network's weights {path}", "reinstall img23d, or --set segment.method=rembg") from error
     network = ForegroundNetwork()
     try:
         network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
@@ -195,6 +196,11 @@ def guided_coefficients(guide: Tensor, alpha: Tensor, radius: int, smooth: float
     return box_mean(slope, radius), box_mean(offset, radius)
 
 
+def stretched(alpha: Tensor) -> Tensor:
+    """Alpha with its ends pulled to 0 and 1: a linear fit leaves a little grey on either side of an edge."""
+    return ((alpha - 0.2) / 0.6).clamp(0, 1)
+
+
 @torch.no_grad()
 def sharpen(rgb: Tensor, coarse: Tensor, guide_limit: int = GUIDE_LIMIT) -> Tensor:
     """Bring a coarse alpha to the photo's resolution and move its edges to the photo's.
@@ -214,17 +220,15 @@ def sharpen(rgb: Tensor, coarse: Tensor, guide_limit: int = GUIDE_LIMIT) -> Tens
     guide = interpolate(full, size, mode="area") if scale < 1 else full
     alpha = interpolate(coarse[None, None], size, mode="bicubic", align_corners=False).clamp(0, 1)
     radius = max(2, round(1.5 * max(size) / max(coarse.shape)))
-    for shrink in (1, 2):  # a second, narrower pass follows edges that the first has already moved
+    for shrink in (1, 2, 2):  # the later, narrower passes follow edges that the first has already moved
         slope, offset = guided_coefficients(guide, alpha, max(2, radius // shrink), 1e-4)
-        fitted = ((slope * guide).sum(1, keepdim=True) + offset).clamp(0, 1)
+        fitted = stretched((slope * guide).sum(1, keepdim=True) + offset)
         nearby = box_mean(alpha, radius)
         band = ((nearby > 0.02) & (nearby < 0.98)).to(alpha.dtype)
         alpha = fitted * band + (alpha > 0.5).to(alpha.dtype) * (1 - band)
     slope, offset, band = (interpolate(part, (height, width), mode="bilinear", align_corners=False) for part in (slope, offset, band))
     inside = interpolate((alpha > 0.5).to(alpha.dtype), (height, width), mode="bilinear", align_corners=False)
-    fitted = (slope * full).sum(1, keepdim=True) + offset
-    # The fit leaves a little grey on either side: stretch it, so that flat parts become exactly 0 and 1.
-    fitted = ((fitted - 0.2) / 0.6).clamp(0, 1)
+    fitted = stretched((slope * full).sum(1, keepdim=True) + offset)
     return (fitted * band + inside * (1 - band))[0, 0]
 
 

@@ -205,7 +205,7 @@ def woven(rng: np.random.Generator, size: int = 96) -> Paint:
 
 def leafy(rng: np.random.Generator, size: int = 48) -> Paint:
     """A leaf: green, with a lighter midrib and side veins."""
-    green = np.array(colorsys.hsv_to_rgb(rng.uniform(0.2, 0.42), rng.uniform(0.4, 0.85), rng.uniform(0.25, 0.75))) * 255
+    green = np.array(colorsys.hsv_to_rgb(rng.uniform(0.2, 0.4), rng.uniform(0.3, 0.65), rng.uniform(0.25, 0.65))) * 255
     y, x = np.mgrid[0:size, 0:size] / size
     side = np.abs(x - 0.5)
     veins = (((y + side) * rng.integers(6, 14)) % 1 < 0.18) * 0.35
