@@ -1,0 +1,42 @@
+"""How well an asset agrees with its photo, seen from the photo's camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from img23d.io.asset_views import draw_asset
+from img23d.ops.raster import Rasterizer
+from img23d.scene import TexturedMesh, Views
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Agreement with the photo.
+
+    Args:
+        silhouette_iou: intersection over union of the masks at half coverage.
+        psnr: peak signal-to-noise ratio in dB of the unlit texture, where photo and asset both cover a pixel wholly.
+    """
+
+    silhouette_iou: float
+    psnr: float
+
+
+def fidelity(views: Views, asset: TexturedMesh, rasterizer: Rasterizer) -> Fidelity:
+    """Compare an asset with the first view at the view's own size.
+
+    Args:
+        views: the photo with its camera.
+        asset: in the object frame of that camera.
+        rasterizer: from `img23d.backends.rasterizers.choose_rasterizer`.
+    """
+    size = views.mask.shape[-1]
+    seen = draw_asset(asset, views.cameras[:1], size, size, rasterizer)
+    shown, wanted = seen.mask[0] > 0.5, views.mask[0] > 0.5
+    overlap = float((shown & wanted).sum()) / max(1.0, float((shown | wanted).sum()))
+    whole = (seen.mask[0] > 0.999) & (views.mask[0] > 0.999)
+    error = (seen.rgb[0] - views.rgb[0]).square().mean(-1)[whole]
+    psnr = float(-10 * torch.log10(error.mean().clamp_min(1e-10))) if len(error) else 0.0
+    return Fidelity(overlap, psnr)

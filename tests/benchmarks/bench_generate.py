@@ -1,0 +1,87 @@
+"""Time, memory and fidelity of whole runs from a warm install, one process per photo, as a markdown table.
+
+usage: python tests/benchmarks/bench_generate.py [--presets draft,standard,fine] [--jobs 1] [--out DIR] PHOTO...
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", nargs="+", type=Path)
+    parser.add_argument("--presets", default="draft,standard,fine")
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--set", action="append", default=[])
+    options = parser.parse_args()
+    out = options.out or Path(tempfile.mkdtemp())
+    print(f"unit: twenty 2048 x 2048 fp32 matrix products take {matmul_seconds():.2f} s now\n")
+    print("| preset | photo | wall s | units | peak MB | silhouette IoU | PSNR dB | faces |\n|---|---|---|---|---|---|---|---|")
+    for preset in options.presets.split(","):
+        rows = []
+        for photo in options.photos:
+            seconds, peak = generate(photo, preset, out / preset, options.set)
+            unit = matmul_seconds()
+            iou, psnr, faces = measure(out / preset / photo.stem)
+            rows.append((seconds, seconds / unit, peak, iou, psnr, faces))
+            print(
+                f"| {preset} | {photo.stem} | {seconds:.1f} | {seconds / unit:.1f} | {peak:.0f} | {iou:.4f} | {psnr:.1f} | {faces} |",
+                flush=True,
+            )
+        mean = [sum(row[i] for row in rows) / len(rows) for i in range(6)]
+        low = [min(row[i] for row in rows) for i in range(6)]
+        high = [max(row[i] for row in rows) for i in range(6)]
+        print(
+            f"| {preset} | **mean of {len(rows)}** | {mean[0]:.1f} | {mean[1]:.1f} | {mean[2]:.0f} | {mean[3]:.4f} | {mean[4]:.1f} | {mean[5]:.0f} |"
+        )
+        print(
+            f"| {preset} | **worst** | {high[0]:.1f} | {high[1]:.1f} | {high[2]:.0f} | {low[3]:.4f} | {low[4]:.1f} | {high[5]:.0f} |",
+            flush=True,
+        )
+
+
+def generate(photo: Path, preset: str, out: Path, settings: list[str]) -> tuple[float, float]:
+    """Wall seconds and peak resident megabytes of one run of the command."""
+    flags = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "img23d", "generate", str(photo), "--preset", preset, "--out", str(out), "--force", "--quiet", *flags]
+    begin = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return time.perf_counter() - begin, usage.ru_maxrss / 1000
+
+
+def measure(folder: Path) -> tuple[float, float, int]:
+    """Silhouette IoU, PSNR and faces of a finished run."""
+    import torch
+
+    from img23d.backends.rasterizers import choose_rasterizer
+    from img23d.evals.fidelity import fidelity
+    from img23d.stages.artifacts import load_textured, load_views
+
+    with torch.no_grad():
+        asset = load_textured(folder / "05_texture")
+        found = fidelity(load_views(folder / "02_estimate"), asset, choose_rasterizer("numba"))
+    return found.silhouette_iou, found.psnr, len(asset.mesh.faces)
+
+
+def matmul_seconds() -> float:
+    """Time of twenty 2048 x 2048 fp32 matrix products: the machine's speed, in the same minute."""
+    import torch
+
+    a = torch.rand(2048, 2048)
+    a @ a
+    begin = time.perf_counter()
+    for _ in range(20):
+        a @ a
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Agreement of an asset with a photo that was drawn from it."""
+
+import pytest
+import torch
+
+from img23d.evals.fidelity import fidelity
+from img23d.io.asset_views import draw_asset
+from img23d.ops.atlas import unwrap
+from img23d.ops.march import marching_tetrahedra
+from img23d.ops.tetgrid import tet_grid
+from img23d.scene import Mesh, TexturedMesh, Views
+
+
+@pytest.fixture(scope="module")
+def asset():
+    grid = tet_grid(12)
+    vertices, faces, _ = marching_tetrahedra(grid.vertices, grid.tets, grid.vertices.norm(dim=-1) - 0.6)
+    mesh = Mesh(vertices, faces)
+    uv, uv_faces = unwrap(mesh, 64)
+    return TexturedMesh(mesh, uv, uv_faces, torch.full((64, 64, 3), 0.6))
+
+
+def test_a_photo_of_the_asset_itself_agrees(asset, ball, context):
+    drawn = draw_asset(asset, ball.cameras, 96, 96, context.rasterizer)
+    views = Views(ball.cameras, torch.full((1, 96, 96, 3), 0.6), drawn.mask)
+    found = fidelity(views, asset, context.rasterizer)
+    assert found.silhouette_iou == 1.0
+    assert found.psnr > 40
+
+
+def test_known_errors_are_measured(asset, ball, context):
+    drawn = draw_asset(asset, ball.cameras, 96, 96, context.rasterizer)
+    half = drawn.mask * (torch.arange(96) < 48)
+    found = fidelity(Views(ball.cameras, torch.full((1, 96, 96, 3), 0.7), half), asset, context.rasterizer)
+    assert found.silhouette_iou == pytest.approx(0.5, abs=0.02)
+    assert found.psnr == pytest.approx(20.0, abs=0.2)
