@@ -1,0 +1,62 @@
+"""From a folder of objects to weights, as `img23d train prior` does it, at the smallest size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import trimesh
+
+from img23d.priors import dataset
+from img23d.priors.dataset import held_out
+from img23d.priors.embedded import predict
+from img23d.priors.live import LiveSource
+from img23d.priors.objects import family_of
+from img23d.priors.options import TrainOptions
+from img23d.priors.pack import pack_objects
+from img23d.priors.shards import ShardFolder
+from img23d.priors.train import train_prior
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two objects to learn from and one to be examined on."""
+    names = {f"thing{letter}": trimesh.creation.box((1, 0.7, 0.4)) for letter in "abcdefghijklmnopqrstuvwxyz"}
+    examined = next(name for name in (f"shape{n}{m}" for n in "abcdefghij" for m in "abcdefghij") if held_out(family_of(f"{name}.glb")))
+    kept = [name for name in names if not held_out(family_of(f"{name}.glb"))][:2]
+    place = tmp_path / "objects"
+    place.mkdir()
+    for name, mesh in zip(
+        [*kept, examined], [trimesh.creation.box((1, 0.7, 0.4)), trimesh.creation.icosphere(2), trimesh.creation.cone(0.4, 1)]
+    ):
+        mesh.export(place / f"{name}.glb")
+    return place
+
+
+def test_training_from_a_folder_draws_learns_and_exports(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "SHARD_SAMPLES", 4)
+    told: list[dict[str, float]] = []
+    options = TrainOptions(size="tiny", steps=2, batch=2, shards=1, procedural=0, half_size=0.0, validate_minutes=60.0)
+    last = train_prior(options, [folder], tmp_path / "out", progress=told.append)
+    assert last["step"] == 2 and {"iou", "inflated_iou", "elevation_deg"} <= last.keys() and "shard" in told[0]
+    learnt = set(ShardFolder(tmp_path / "out" / "cache" / "learning").objects().tolist())
+    examined = set(ShardFolder(tmp_path / "out" / "cache" / "examination").objects().tolist())
+    assert examined and not learnt & examined
+    assert (tmp_path / "out" / "checkpoint.pt.00").stat().st_size <= 16e6
+    sample = ShardFolder(tmp_path / "out" / "cache" / "learning")[0]
+
+    rgb, mask = torch.from_numpy(sample.rgb.copy()).float() / 255, torch.from_numpy(sample.mask.copy()).float() / 255
+    said = predict(rgb, mask, None, "cpu", tmp_path / "out" / "shape.safetensors")
+    assert said.volume.isfinite().all() and 0 < said.fov < 1.1
+
+
+@pytest.mark.slow
+def test_fresh_samples_come_from_worker_processes_and_a_pack(folder, tmp_path):
+    pack_objects(folder, tmp_path / "objects.pack")
+    source = LiveSource([str(tmp_path / "objects.pack")], 0, tmp_path / "solids", 1, batch=2, workers=1, keep=3, begin=2)
+    try:
+        first, second = source.samples(0), source.samples(1)
+        assert len(first) == len(second) == 2 and len(source.latest) <= 3
+        assert all(sample.hit.any() for sample in first)
+    finally:
+        source.close()
+    assert not any(process.is_alive() for process in source.workers)
