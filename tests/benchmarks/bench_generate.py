@@ -29,20 +29,15 @@ def main() -> None:
             unit = matmul_seconds()
             iou, psnr, faces = measure(out / preset / photo.stem)
             rows.append((seconds, seconds / unit, peak, iou, psnr, faces))
-            print(
-                f"| {preset} | {photo.stem} | {seconds:.1f} | {seconds / unit:.1f} | {peak:.0f} | {iou:.4f} | {psnr:.1f} | {faces} |",
-                flush=True,
-            )
-        mean = [sum(row[i] for row in rows) / len(rows) for i in range(6)]
-        low = [min(row[i] for row in rows) for i in range(6)]
-        high = [max(row[i] for row in rows) for i in range(6)]
-        print(
-            f"| {preset} | **mean of {len(rows)}** | {mean[0]:.1f} | {mean[1]:.1f} | {mean[2]:.0f} | {mean[3]:.4f} | {mean[4]:.1f} | {mean[5]:.0f} |"
-        )
-        print(
-            f"| {preset} | **worst** | {high[0]:.1f} | {high[1]:.1f} | {high[2]:.0f} | {low[3]:.4f} | {low[4]:.1f} | {high[5]:.0f} |",
-            flush=True,
-        )
+            print(f"| {preset} | {photo.stem} | {row_text(rows[-1])} |", flush=True)
+        mean = [sum(column) / len(column) for column in zip(*rows)]
+        worst = [pick(column) for pick, column in zip((max, max, max, min, min, max), zip(*rows))]
+        print(f"| {preset} | **mean of {len(rows)}** | {row_text(mean)} |\n| {preset} | **worst** | {row_text(worst)} |", flush=True)
+
+
+def row_text(row) -> str:
+    """Wall seconds, units, peak MB, IoU, PSNR and faces as cells."""
+    return " | ".join(format(value, form) for value, form in zip(row, (".1f", ".1f", ".0f", ".4f", ".1f", ".0f")))
 
 
 def generate(photo: Path, preset: str, out: Path, settings: list[str]) -> tuple[float, float]:

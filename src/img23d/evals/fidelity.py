@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
+from img23d.evals.metrics import psnr
 from img23d.io.asset_views import draw_asset
 from img23d.ops.raster import Rasterizer
 from img23d.scene import TexturedMesh, Views
@@ -37,6 +36,6 @@ def fidelity(views: Views, asset: TexturedMesh, rasterizer: Rasterizer) -> Fidel
     shown, wanted = seen.mask[0] > 0.5, views.mask[0] > 0.5
     overlap = float((shown & wanted).sum()) / max(1.0, float((shown | wanted).sum()))
     whole = (seen.mask[0] > 0.999) & (views.mask[0] > 0.999)
-    error = (seen.rgb[0] - views.rgb[0]).square().mean(-1)[whole]
-    psnr = float(-10 * torch.log10(error.mean().clamp_min(1e-10))) if len(error) else 0.0
-    return Fidelity(overlap, psnr)
+    if not bool(whole.any()):
+        return Fidelity(overlap, 0.0)
+    return Fidelity(overlap, psnr(seen.rgb[0].cpu().numpy(), views.rgb[0].cpu().numpy(), whole.cpu().numpy()))
