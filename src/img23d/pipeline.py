@@ -74,7 +74,8 @@ def open_context(config: Config) -> Context:
 
     settle_threads(config.threads)
     device = choose_device(config.device)
-    return Context(device, choose_rasterizer(config.backends.raster, device), choose_tetrahedra(config.backends.tetrahedra, device))
+    rasterizer, tetrahedra = choose_rasterizer(config.backends.raster, device), choose_tetrahedra(config.backends.tetrahedra, device)
+    return Context(device, rasterizer, tetrahedra, offline=config.offline, commercial_ok=config.commercial_ok)
 
 
 def choose_device(name: str) -> torch.device:

@@ -65,3 +65,22 @@ def test_given_normals_are_turned_into_the_object_frame(ball, context):
     views, _ = estimate(Views(plain.cameras, plain.rgb, plain.mask, normal=normal), True, INFLATE, Estimate(elevation_deg=30.0), context)
     towards = torch.nn.functional.normalize(views.cameras.position[0], dim=0)
     assert torch.allclose(views.normal[0, 64, 64], towards, atol=1e-5)
+
+
+def test_a_model_s_maps_are_used_like_given_ones_and_the_user_s_win(ball, context, monkeypatch):
+    from img23d.backends import monocular
+
+    truth = ball.views(128)
+    away = torch.zeros(128, 128, 3)
+    away[..., 2] = 1
+    monkeypatch.setattr(monocular, "estimate_geometry", lambda *a, **k: monocular.Geometry(0.2 * truth.depth[0] + 3, away))
+    options = Estimate(geometry="depth-anything", elevation_deg=0.0)
+    views, _ = estimate(seen(ball), True, INFLATE, options, context)
+    inner = truth.mask > 0.99
+    assert float(torch.corrcoef(torch.stack([views.depth[inner], truth.depth[inner]]))[0, 1]) > 0.999
+    assert torch.allclose(views.normal[0, 64, 64], torch.tensor([0.0, 0.0, 1.0]), atol=1e-5)
+    plain = seen(ball)
+    mine = torch.zeros(1, 128, 128, 3)
+    mine[..., 1] = 1
+    views, _ = estimate(Views(plain.cameras, plain.rgb, plain.mask, normal=mine), True, INFLATE, options, context)
+    assert torch.allclose(views.normal[0, 64, 64], torch.tensor([0.0, 1.0, 0.0]), atol=1e-5)

@@ -23,6 +23,8 @@ class Context:
         tetrahedra: object with ``marching_tetrahedra`` and ``subdivide``; see `img23d.backends.tetrahedra`.
         seed: seed of this stage.
         progress: called with (fraction 0..1, text) during long loops.
+        offline: never reach for the network.
+        commercial_ok: refuse models that may not be used commercially.
         warnings: lines that the user should read; stages append to it.
     """
 
@@ -31,6 +33,8 @@ class Context:
     tetrahedra: Any = None
     seed: int = 0
     progress: Callable[[float, str], None] = no_progress
+    offline: bool = False
+    commercial_ok: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def generator(self) -> torch.Generator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,26 @@ def estimate(views: Views, fov_known: bool, prior: Prior, options: Estimate, con
         guessed, solid = embedded_guess(views, fov_known, prior, options, context)
     else:
         guessed, solid = inflated_guess(views, prior, options)
+    if options.geometry not in ("auto", "prior"):
+        views, options = ask_model(views, options, context)
     return use_given_maps(guessed, views, options), solid
+
+
+def ask_model(views: Views, options: Estimate, context: Context) -> tuple[Views, Estimate]:
+    """Depth and normals of a pretrained network, as if the user had given them; the user's own maps win."""
+    from img23d.backends.monocular import estimate_geometry
+
+    context.progress(0.5, options.geometry)
+    steps, offline, licence = options.geometry_steps, context.offline, context.commercial_ok
+    said = estimate_geometry(
+        views.rgb[0], views.mask[0], options.geometry, options.geometry_model, steps, context.device, offline, licence, seed=context.seed
+    )
+    if views.depth is not None or said.depth is None:
+        depth = views.depth
+    else:
+        depth, options = said.depth[None], replace(options, depth_convention="depth")
+    normal = views.normal if views.normal is not None or said.normal is None else said.normal[None]
+    return Views(views.cameras, views.rgb, views.mask, depth, normal), options
 
 
 def inflated_guess(views: Views, prior: Prior, options: Estimate) -> tuple[Views, ShapePrior]:

@@ -89,7 +89,7 @@ def object_alpha(photo: Photo, given: Tensor | None, options: Segment, context: 
     if options.method == "rembg":
         from img23d.backends.rembg import rembg_alpha
 
-        return rembg_alpha(photo.rgb, options.rembg_model, options.alpha_matting)
+        return rembg_alpha(photo.rgb, options.rembg_model, options.alpha_matting, context.offline, context.commercial_ok)
     if options.method in ("auto", "embedded"):
         from img23d.priors.foreground import foreground_alpha
 
