@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from img23d.errors import InputError
 from img23d.evals.metrics import f_score_of, nearest_distances, similarity_transform, volume_iou
 from img23d.ops.depth import depth_to_points
+from img23d.ops.interpolate import fragments
 from img23d.ops.raster import Rasterizer
-from img23d.ops.render import render
 from img23d.ops.solidify import around
 from img23d.ops.volume import volume_points
 from img23d.scene import Cameras, Mesh
@@ -27,7 +28,7 @@ Array = NDArray[np.float64]
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 POINTS = 10_000
 VOXELS = 64
-SOLID_VIEWS, SOLID_SIZE = 48, 256
+SOLID_VIEWS, SOLID_SIZE = 48, 192
 MARGIN = 1.1  # solids are compared on a cube a little larger than the truth
 SEARCH_POINTS = 800
 ICP_POINTS = 4000
@@ -79,7 +80,7 @@ def registered(pred: Mesh, truth: Mesh, rasterizer: Rasterizer, seed: int = 0) -
     first, second = (visible_points(mesh, rasterizer, POINTS, generator) for mesh in (moved, truth))
     there, back = nearest_distances(first, second)
     scores = {threshold: f_score_of(there, back, threshold) for threshold in THRESHOLDS}
-    overlap = volume_iou(solid(moved, rasterizer, 1 / MARGIN), solid(truth, rasterizer, 1 / MARGIN))
+    overlap = volume_iou(solid(moved, rasterizer, MARGIN), solid(truth, rasterizer, MARGIN))
     return Scores(float((there.mean() + back.mean()) / 2), overlap, "registered", scores)
 
 
@@ -128,6 +129,14 @@ def rotation(yaw: float, pitch: float) -> Array:
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.array([[1, 0, 0], [0, p, -q], [0, q, p]])
 
 
+def nearest_depth(mesh: Mesh, camera: Cameras, size: int, rasterizer: Rasterizer) -> Tensor:
+    """(size, size) z-depth of the nearest surface for one camera, infinite where there is none."""
+    points = camera.project(mesh.vertices)
+    seen = fragments(rasterizer.face_ids(points, mesh.faces, size, size), points, mesh.faces)
+    image = torch.full((size * size,), torch.inf, dtype=points.dtype, device=points.device)
+    return image.index_copy(0, seen.pixel, seen.depth).reshape(size, size)
+
+
 def seen_points(mesh: Mesh, cameras: Cameras, size: int, rasterizer: Rasterizer) -> Array:
     """(P, 3) surface points at the pixel centres of all cameras.
 
@@ -137,9 +146,8 @@ def seen_points(mesh: Mesh, cameras: Cameras, size: int, rasterizer: Rasterizer)
     clouds = []
     for index in range(len(cameras)):
         camera = cameras[[index]].to(mesh.vertices.device)
-        picture = render(mesh, camera, size, size, rasterizer)
-        assert picture.views.depth is not None
-        clouds.append(depth_to_points(picture.views.depth, camera)[picture.ids >= 0])
+        depth = nearest_depth(mesh, camera, size, rasterizer)
+        clouds.append(depth_to_points(depth[None], camera)[0][depth.isfinite()])
     points = torch.cat(clouds).double().cpu().numpy()
     if not len(points):
         raise InputError("no camera sees the mesh", "it must lie around the origin; the registered protocol takes any place")
@@ -199,26 +207,23 @@ def _boxed(points: Array) -> tuple[Array, Array, float]:
     return (points - (low + high) / 2) * factor, (low + high) / 2, factor
 
 
-def solid(mesh: Mesh, rasterizer: Rasterizer, factor: float = 1.0) -> NDArray[np.bool_]:
-    """(64, 64, 64) which samples of [-1, 1]^3 no view from outside sees past, for the mesh scaled by ``factor``.
+def solid(mesh: Mesh, rasterizer: Rasterizer, half: float = 1.0) -> NDArray[np.bool_]:
+    """(64, 64, 64) which samples of [-half, half]^3 no view from outside sees past.
 
-    Raises:
-        InputError: it reaches out of the cube.
+    Reference: Kutulakos and Seitz, A Theory of Shape by Space Carving (2000), with depths in place of photo-consistency.
     """
-    scaled = scaled_by(mesh, factor)
-    if float(scaled.vertices.abs().max()) > 1:
-        raise InputError("the mesh reaches out of the cube [-1, 1]^3", "the registered protocol takes any size")
-    points = volume_points(VOXELS, scaled.vertices).reshape(-1, 3)
+    # Everything is looked at in the unit sphere, whatever reaches out of the samples' cube.
+    shrink = 1 / max(half * math.sqrt(3), float(mesh.vertices.norm(dim=-1).max()))
+    small = scaled_by(mesh, shrink)
+    points = volume_points(VOXELS, small.vertices).reshape(-1, 3) * (half * shrink)
     inside = torch.ones(len(points), dtype=torch.bool, device=points.device)
     cameras = around(SOLID_VIEWS).to(points.device)
     for index in range(SOLID_VIEWS):
         camera = cameras[[index]]
-        picture = render(scaled, camera, SOLID_SIZE, SOLID_SIZE, rasterizer)
-        assert picture.views.depth is not None
-        nearest = torch.where(picture.ids[0] >= 0, picture.views.depth[0], torch.inf)
+        nearest = nearest_depth(small, camera, SOLID_SIZE, rasterizer)
         left = torch.nonzero(inside)[:, 0]
         x, y, depth = camera.project(points[left])[0].unbind(-1)
         column, row = ((fraction * SOLID_SIZE).long().clamp(0, SOLID_SIZE - 1) for fraction in (x, y))
         # A quarter of a voxel: what lies on the surface itself is inside.
-        inside[left[depth < nearest[row, column] - 0.5 / VOXELS]] = False
+        inside[left[depth < nearest[row, column] - 0.5 * half * shrink / VOXELS]] = False
     return inside.reshape(VOXELS, VOXELS, VOXELS).cpu().numpy()
