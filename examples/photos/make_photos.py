@@ -59,14 +59,14 @@ def backdrop(top, bottom, height, width):
 
 
 def photo_mug():
-    """The mug on a pale table before a plain wall."""
+    """The mug on a plain warm ground."""
     item = mug()
     low = float(item.vertices[:, 1].min())
     camera = orbit_degrees([-24.0], 17.0, 2.75, 29.0)
-    floor = Floor(low, plain(np.array([226.0, 222, 214])), gloss=0.1, fade=7.0)
+    floor = Floor(low, plain(np.array([178.0, 138, 116])), gloss=0.05, fade=7.0)
     placed = (Placed(item, gloss=0.75, roughness=0.1, crease=0.9),)
-    wall = backdrop((0.40, 0.42, 0.42), (0.62, 0.62, 0.60), 640, 640)
-    return render_photo(placed, camera, WINDOW, 640, 640, wall, floor, (32, 48), 2, 1.12, shadow_size=384)
+    wall = backdrop((0.22, 0.145, 0.105), (0.40, 0.26, 0.19), 640, 640)
+    return render_photo(placed, camera, WINDOW, 640, 640, wall, floor, (24, 32), 2, 1.12, shadow_size=384)
 
 
 def single(item, azimuth, elevation, distance, fov, ground, wall, gloss=0.4, size=(512, 512), floor=True):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
 
 from img23d.errors import WeightsError
+from img23d.priors.foreground_colours import weigh_colours, without_scraps
 
 INPUT_SIZE = 192
 WIDTHS = (24, 48, 96, 160)
@@ -138,7 +139,9 @@ def load_network(path: Path = WEIGHTS) -> ForegroundNetwork:
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read the foreground network's weights {path}", "reinstall img23d, or --set segment.method=rembg") from error
+        raise WeightsError(
+            f"cannot read the foreground network's weights {path}", "reinstall img23d, or --set segment.method=rembg"
+        ) from error
     network = ForegroundNetwork()
     try:
         network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
@@ -149,11 +152,16 @@ def load_network(path: Path = WEIGHTS) -> ForegroundNetwork:
 
 @torch.no_grad()
 def coarse_alpha(network: ForegroundNetwork, rgb: Tensor) -> Tensor:
-    """(h, w) foreground probability at the network's resolution, mean of the photo and its mirror image; h, w keep the photo's shape."""
+    """(h, w) foreground probability at the network's resolution; h, w keep the photo's shape.
+
+    It is the mean of the answers to the photo and to its mirror image, corrected by the photo's colours, without small scraps.
+    """
     picture, valid, (left, top, wide, high) = letterbox(rgb.float())
     pair = network_input(torch.cat([picture, picture.flip(-1)]), torch.cat([valid, valid.flip(-1)]))
     first, second = torch.sigmoid(network(pair))[:, 0].unbind(0)
-    return ((first + second.flip(-1)) / 2)[top : top + high, left : left + wide]
+    seen = ((first + second.flip(-1)) / 2)[top : top + high, left : left + wide]
+    small = picture[0, :, top : top + high, left : left + wide].permute(1, 2, 0)
+    return without_scraps(weigh_colours(small, seen))
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:

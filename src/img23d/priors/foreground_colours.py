@@ -1,0 +1,90 @@
+"""What the colours of one photo say about a coarse cut-out: those that fill the object and not the rest are the object's."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv3d, pad
+
+BINS = 20  # along each of red, green and blue
+STRENGTH = 1.5  # weight of the colours' evidence against the network's
+LIMIT = 3.0  # largest evidence of one pixel's colour, in log odds
+FLOOR = 1e-4  # share of pixels below which a colour counts as unseen
+PASSES = 5
+SMOOTHING = 2.0  # pixels of the coarse picture: neighbours share their evidence
+
+
+def gaussian(sigma: float, like: Tensor) -> Tensor:
+    """A normalised kernel that reaches three sigmas."""
+    reach = max(1, math.ceil(3 * sigma))
+    x = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    return kernel / kernel.sum()
+
+
+def blur(volume: Tensor, sigma: float, axes: tuple[int, ...]) -> Tensor:
+    """A (D, H, W) tensor smoothed along some axes, borders repeated."""
+    kernel = gaussian(sigma, volume)
+    reach = len(kernel) // 2
+    for axis in axes:
+        moved = volume.movedim(axis, -1)
+        rows = pad(moved[None, None], (reach, reach, 0, 0, 0, 0), mode="replicate")
+        volume = conv3d(rows, kernel[None, None, None, None])[0, 0].movedim(-1, axis)
+    return volume
+
+
+def colour_share(index: Tensor, weight: Tensor) -> Tensor:
+    """(BINS^3,) share of the weight that falls on each colour, spread over similar colours."""
+    counts = torch.zeros(BINS**3, dtype=weight.dtype, device=weight.device).index_add_(0, index, weight)
+    spread = blur(counts.reshape(BINS, BINS, BINS), 1.0, (0, 1, 2)).reshape(-1)
+    return spread / spread.sum().clamp(min=1e-9)
+
+
+def weigh_colours(rgb: Tensor, coarse: Tensor) -> Tensor:
+    """Correct a coarse alpha by the colours that it found inside and outside, a few times over.
+
+    Args:
+        rgb: (h, w, 3) 0..1, the photo at the resolution of the coarse alpha.
+        coarse: (h, w) the network's probability of foreground.
+
+    Returns:
+        (h, w) probability.
+
+    Reference: the colour models of Rother, Kolmogorov, Blake, "GrabCut", 2004, with histograms instead of mixtures and a blur in place of
+    the graph cut.
+    """
+    bins = (rgb.clamp(0, 1) * (BINS - 1e-3)).long()
+    index = ((bins[..., 0] * BINS + bins[..., 1]) * BINS + bins[..., 2]).reshape(-1)
+    sure = coarse.clamp(0.02, 0.98)
+    prior, now = torch.log(sure / (1 - sure)), coarse
+    for _ in range(PASSES):
+        inside, outside = colour_share(index, now.reshape(-1)), colour_share(index, 1 - now.reshape(-1))
+        evidence = torch.log((inside + FLOOR) / (outside + FLOOR)).clamp(-LIMIT, LIMIT)[index].reshape(coarse.shape)
+        odds = blur((prior + STRENGTH * evidence)[None], SMOOTHING, (1, 2))[0]
+        now = torch.sigmoid(odds)
+    return now
+
+
+def without_scraps(coarse: Tensor, share: float = 0.1) -> Tensor:
+    """Drop parts that are far smaller than the largest one.
+
+    Args:
+        coarse: (h, w) probability of foreground.
+        share: area below which a connected part goes, as a share of the largest part's.
+
+    Returns:
+        (h, w); dropped parts fall below one half, the rest is unchanged.
+    """
+    from scipy.ndimage import label
+
+    parts, count = label((coarse > 0.5).cpu().numpy())
+    if count < 2:
+        return coarse
+    place = torch.from_numpy(parts).to(coarse.device).long()
+    area = torch.bincount(place.reshape(-1), minlength=count + 1)
+    area[0] = 0
+    small = area < share * area.max()
+    small[0] = False
+    return torch.where(small[place], coarse.clamp(max=0.02), coarse)

@@ -1,0 +1,279 @@
+"""The foreground network: shapes, edges, training that learns and resumes, and answers of the shipped weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from img23d.errors import InputError, WeightsError
+from img23d.priors.cutouts import Cutouts, draw_object, photograph_object, read_cutouts, spread, write_cutouts
+from img23d.priors.foreground import (
+    WEIGHTS,
+    ForegroundNetwork,
+    certainty,
+    coarse_alpha,
+    foreground_alpha,
+    guided_coefficients,
+    letterbox,
+    load_network,
+    network_input,
+    sharpen,
+)
+from img23d.priors.foreground_colours import weigh_colours, without_scraps
+from img23d.priors.foreground_scenes import compose
+from img23d.priors.foreground_train import (
+    ForegroundOptions,
+    ForegroundTrainer,
+    batch_of,
+    export_foreground,
+    foreground_loss,
+    join_cutouts,
+    overlap,
+    train_foreground,
+)
+
+TINY = ForegroundOptions(steps=6, batch=4, small_size=64, size=64, backgrounds=4, examined=3, widths=(8, 8, 16, 16), validate_minutes=99)
+
+
+def discs(count: int = 6, side: int = 64) -> Cutouts:
+    """Bright discs of several sizes."""
+    y, x = np.mgrid[0:side, 0:side] - side / 2 + 0.5
+    alpha = np.stack([(np.hypot(x, y) < side * (0.25 + 0.03 * number)) * 255 for number in range(count)]).astype(np.uint8)
+    rgb = np.full((count, side, side, 3), 240, np.uint8)
+    return Cutouts(rgb, alpha, np.full_like(alpha, 255))
+
+
+def disc_photo(side: int, blur: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """A red disc on grey, and its mask."""
+    axis = (torch.arange(side) + 0.5) / side * 2 - 1
+    inside = (axis[:, None] ** 2 + axis[None] ** 2 < 0.36).float()
+    rgb = inside[..., None] * torch.tensor([0.8, 0.2, 0.1]) + (1 - inside[..., None]) * 0.5
+    return rgb, inside
+
+
+@pytest.mark.parametrize("shape", [(100, 50), (50, 100), (301, 300), (40, 40)])
+def test_letterbox_keeps_the_shape_and_marks_the_border(shape):
+    rgb = torch.full((*shape, 3), 0.9)
+    picture, valid, (left, top, wide, high) = letterbox(rgb, 96)
+    assert picture.shape == (1, 3, 96, 96) and max(wide, high) == 96
+    assert abs(wide / high - shape[1] / shape[0]) < 0.03
+    inside = torch.zeros(96, 96)
+    inside[top : top + high, left : left + wide] = 1
+    assert torch.equal(valid[0, 0], inside)
+    assert torch.allclose(picture[0, 0], 0.5 + 0.4 * inside, atol=1e-5)
+
+
+def test_network_answers_at_the_resolution_of_its_input():
+    network = ForegroundNetwork((8, 8, 16, 16)).eval()
+    for side in (64, 96):
+        inputs = network_input(torch.rand(2, 3, side, side), torch.ones(2, 1, side, side))
+        assert network(inputs).shape == (2, 1, side, side)
+
+
+def test_coarse_alpha_does_not_care_about_mirroring():
+    network = ForegroundNetwork((8, 8, 16, 16)).eval()
+    rgb = torch.rand(50, 80, 3)
+    straight, mirrored = coarse_alpha(network, rgb), coarse_alpha(network, rgb.flip(1))
+    assert straight.shape == (120, 192)
+    assert torch.allclose(straight, mirrored.flip(1), atol=1e-5)
+
+
+def test_colours_complete_a_coarse_answer():
+    """Half of a red disc on grey was found, and a bit of the ground: its colour brings the rest and drops the bit."""
+    rgb, truth = disc_photo(96)
+    coarse = truth * 0.9
+    coarse[:, :44] *= 0.3
+    coarse[80:90, 80:90] = 0.6
+    corrected = weigh_colours(rgb, coarse)
+    before, after = (((answer > 0.5) != (truth > 0.5)).float().sum() for answer in (coarse, corrected))
+    assert after < before / 5 and after / truth.sum() < 0.06
+
+
+def test_colours_say_nothing_about_a_picture_of_one_colour():
+    coarse = torch.zeros(64, 64)
+    coarse[20:44, 20:44] = 0.95
+    answer = weigh_colours(torch.full((64, 64, 3), 0.4), coarse)
+    assert ((answer > 0.5) != (coarse > 0.5)).float().mean() < 0.01
+
+
+def test_scraps_go_and_parts_stay():
+    coarse = torch.zeros(40, 40)
+    coarse[5:25, 5:25], coarse[28:38, 28:38], coarse[2:4, 35:37] = 0.9, 0.8, 0.9
+    kept = without_scraps(coarse)
+    assert torch.equal(kept[:, :34], coarse[:, :34]) and torch.equal(kept[20:], coarse[20:])
+    assert float(kept[2:4, 35:37].max()) < 0.5
+    assert torch.equal(without_scraps(torch.zeros(8, 8)), torch.zeros(8, 8))
+
+
+def test_guided_model_finds_a_linear_relation():
+    guide = torch.rand(1, 3, 40, 40, dtype=torch.float64)
+    weight = torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64)
+    alpha = (guide * weight[None, :, None, None]).sum(1, keepdim=True) + 0.1
+    slope, offset = guided_coefficients(guide, alpha, 4, 1e-9)
+    assert torch.allclose(slope[0, :, 20, 20], weight, atol=1e-5) and float(offset[0, 0, 20, 20]) == pytest.approx(0.1, abs=1e-5)
+
+
+@pytest.mark.parametrize("side", [200, 700, 1400])
+def test_sharpening_moves_a_coarse_edge_to_the_photos(side):
+    rgb, truth = disc_photo(side)
+    small = torch.nn.functional.interpolate(truth[None, None], (96, 96), mode="area")
+    soft = torch.nn.functional.avg_pool2d(small, 7, 1, 3, count_include_pad=False)[0, 0]
+    plain = torch.nn.functional.interpolate(soft[None, None], (side, side), mode="bilinear")[0, 0]
+    sharp = sharpen(rgb, soft)
+    wrong = [float((answer - truth).abs().sum() / truth.sum()) for answer in (plain, sharp)]
+    assert sharp.shape == truth.shape and float(sharp.min()) >= 0 and float(sharp.max()) <= 1
+    assert wrong[1] < 0.012 and wrong[1] < wrong[0] / 4
+
+
+def test_sharpening_leaves_sure_parts_alone():
+    rgb = torch.rand(120, 160, 3)
+    for value in (0.0, 1.0):
+        assert torch.equal(sharpen(rgb, torch.full((48, 64), value)), torch.full((120, 160), value))
+
+
+def test_certainty():
+    assert certainty(torch.zeros(4, 4)) == 0.0
+    sure, unsure = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.4]])
+    assert certainty(sure) == 1.0 and certainty(unsure) == pytest.approx(0.6 / 1.4)
+
+
+def test_loss_is_least_for_the_truth_and_ignores_the_border():
+    alpha = torch.zeros(1, 1, 8, 8)
+    alpha[..., 2:6, 2:6] = 1
+    valid = torch.ones_like(alpha)
+    right, wrong = (foreground_loss(sign * (alpha * 20 - 10), alpha, valid) for sign in (1, -1))
+    assert float(right) < 0.01 < 1.5 < float(wrong)
+    valid[..., :1, :] = 0
+    logits = alpha * 20 - 10
+    logits[..., :1, :] = 50
+    assert float(foreground_loss(logits, alpha, valid)) < 0.01
+
+
+def test_compositions_contain_the_object_where_alpha_says():
+    backgrounds = np.zeros((2, 64, 64, 3), np.uint8)
+    bright, dark = [], []
+    for seed in range(30):
+        sample = compose(np.random.default_rng(seed), discs(), seed % 6, backgrounds, 96)
+        assert sample.rgb.shape == (96, 96, 3) and sample.alpha.shape == sample.valid.shape == (96, 96)
+        assert not sample.alpha[~sample.valid].any() and (sample.rgb[~sample.valid] == 128).all()
+        bright.append(float(np.median(sample.rgb[sample.alpha > 250])))
+        dark.append(float(np.median(sample.rgb[(sample.alpha == 0) & sample.valid])))
+    assert min(bright) > 90 and np.median(bright) > 180 and max(dark) < 60
+    again = compose(np.random.default_rng(29), discs(), 5, backgrounds, 96)
+    assert np.array_equal(again.rgb, sample.rgb) and np.array_equal(again.alpha, sample.alpha)
+
+
+def test_border_colours_spread_outwards():
+    rgb = np.zeros((5, 5, 3))
+    rgb[2, 2] = 0.7
+    inside = np.zeros((5, 5), bool)
+    inside[2, 2] = True
+    assert (spread(rgb, inside) == 0.7).all()
+    assert np.array_equal(spread(rgb, ~inside & False), rgb)
+
+
+def test_photographed_objects_cover_their_alpha():
+    rng = np.random.default_rng(2)
+    rgb, alpha, shadow = photograph_object(rng, draw_object(rng, []), 48)
+    assert rgb.shape == (48, 48, 3) and alpha.shape == shadow.shape == (48, 48) and rgb.dtype == alpha.dtype == np.uint8
+    assert 0.02 < (alpha > 128).mean() < 0.98
+    assert (shadow < 250).any()
+
+
+def test_cutouts_on_disk_are_kept(tmp_path, monkeypatch):
+    calls = []
+
+    def picture(rng, item):
+        calls.append(1)
+        return tuple(part[0] for part in discs(1, 32))
+
+    monkeypatch.setattr("img23d.priors.cutouts.photograph_object", picture)
+    monkeypatch.setattr("img23d.priors.cutouts.draw_object", lambda rng, sources: None)
+    with pytest.raises(InputError, match="cut-outs"):
+        read_cutouts(tmp_path)
+    write_cutouts(tmp_path, [], 70, 5)
+    assert len(calls) == 128 and len(read_cutouts(tmp_path).alpha) == 128
+    write_cutouts(tmp_path, [], 70, 5)
+    assert len(calls) == 128
+
+
+def test_sets_of_different_size_join():
+    both = join_cutouts([discs(2, 32), discs(3, 64)])
+    assert both.alpha.shape == (5, 64, 64) and not both.alpha[0, 32:].any() and (both.shadow[0, 32:] == 255).all()
+
+
+def test_training_learns_discs(tmp_path):
+    options = ForegroundOptions(steps=60, batch=8, small_size=64, size=64, backgrounds=6, rate=5e-3, ema=0.9, widths=(8, 8, 16, 16))
+    trainer = ForegroundTrainer(options, discs(), tmp_path)
+    first = [compose(np.random.default_rng([9, seed]), discs(), seed % 6, trainer.backgrounds, 64) for seed in range(8)]
+    before = np.mean(overlap(trainer.average, first))
+    for _ in range(options.steps):
+        trainer.one_step()
+    assert np.mean(overlap(trainer.average, first)) > max(0.5, before + 0.1)
+
+
+def test_training_resumes_to_the_same_weights(tmp_path):
+    whole = ForegroundTrainer(TINY, discs(), tmp_path / "whole")
+    for _ in range(4):
+        whole.one_step()
+    (tmp_path / "halves").mkdir()
+    first = ForegroundTrainer(TINY, discs(), tmp_path / "halves")
+    for _ in range(2):
+        first.one_step()
+    first.save()
+    second = ForegroundTrainer(TINY, discs(), tmp_path / "halves")
+    assert second.load() and second.step == 2
+    for _ in range(2):
+        second.one_step()
+    # The memory of recent pictures starts anew, but so early all pictures are fresh ones.
+    for ours, theirs in zip(whole.average.state_dict().values(), second.average.state_dict().values()):
+        assert torch.allclose(ours.double(), theirs.double(), atol=1e-6)
+
+
+def test_training_exports_what_inference_loads(tmp_path):
+    told = []
+    figures = train_foreground(TINY, discs(), discs(), tmp_path, progress=told.append)
+    assert figures == told[-1] and 0 <= figures["iou"] <= 1 and figures["step"] == 6
+    network = ForegroundNetwork()
+    export_foreground(network, tmp_path / "full.safetensors", figures)
+    loaded = load_network(tmp_path / "full.safetensors")
+    inputs = torch.randn(1, 6, 64, 64)
+    assert torch.allclose(loaded(inputs), network.eval()(inputs), atol=2e-2)
+
+
+def test_damaged_weights_are_a_clear_error(tmp_path):
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(b"not weights")
+    with pytest.raises(WeightsError, match="torn"):
+        load_network(torn)
+    with pytest.raises(WeightsError, match="missing"):
+        load_network(tmp_path / "missing.safetensors")
+    other = tmp_path / "other.safetensors"
+    export_foreground(ForegroundNetwork((8, 8, 16, 16)), other, {})
+    with pytest.raises(WeightsError, match="this version"):
+        load_network(other)
+
+
+def test_batches_have_the_networks_layout():
+    samples = [compose(np.random.default_rng(seed), discs(), 0, np.zeros((1, 64, 64, 3), np.uint8), 64) for seed in range(3)]
+    inputs, alpha, valid = batch_of(samples)
+    assert inputs.shape == (3, 6, 64, 64) and alpha.shape == valid.shape == (3, 1, 64, 64)
+    assert torch.equal(inputs[:, 3:4], valid) and (inputs[:, :3] * (1 - valid) == 0).all()
+
+
+def test_shipped_weights_cut_out_plain_photos():
+    """Objects made by code before gentle backgrounds: the shipped network finds nearly all of each."""
+    found = []
+    for seed in range(6):
+        rng = np.random.default_rng(900 + seed)
+        rgb, alpha, _ = photograph_object(rng, draw_object(rng, []), 96)
+        ground = np.full((96, 96, 3), 225.0 if seed % 2 else 60.0)
+        cover = alpha[..., None] / 255
+        photo = torch.from_numpy(rgb * cover + ground * (1 - cover)).float() / 255
+        answer, confidence = foreground_alpha(photo)
+        assert answer.shape == (96, 96) and 0 <= confidence <= 1
+        truth = torch.from_numpy(alpha) > 128
+        found.append(float(((answer > 0.5) & truth).sum() / ((answer > 0.5) | truth).sum().clamp(min=1)))
+    assert np.median(found) > 0.75
+    assert WEIGHTS.stat().st_size < 5_000_000
