@@ -101,7 +101,7 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     for surface, layer, confidence in ((enter, front, trust[0]), (leave, back, trust[1])):
         weight = TRUST * confidence / (1.0 + TRUST * confidence)
         # A smooth displacement keeps the volume's surface smooth; where the volume has no surface there is nothing to displace.
-        alone = torch.where(solid, surface, spread_blur(layer, mask > 0.5))
+        alone = torch.where(solid, surface, spread_blur(layer, mask > 0.5, 3.0))
         moved.append(torch.where(known, surface + spread_blur(weight * (layer - surface), known), alone))
     start, stop = moved
     middle, half = (start + stop) / 2, ((stop - start) / 2).clamp(min=THINNEST / 2)
@@ -182,19 +182,19 @@ def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple
 
 
 def smooth_thick(distance: Tensor, step: float) -> Tensor:
-    """(D, D, D) distances smoothed over neighbouring samples wherever the solid is thick; thin parts, which smoothing eats, stay.
+    """(D, D, D) distances smoothed over neighbouring samples in and about the thick parts of the solid; thin parts elsewhere stay.
 
     Args:
         distance: signed.
         step: between samples.
     """
     volume = distance.clamp(-4 * step, 4 * step)[None, None]
-    deep = F.max_pool3d((volume < -2.0 * step).to(volume.dtype), 7, 1, 3)
+    deep = F.max_pool3d((volume < -2.0 * step).to(volume.dtype), 11, 1, 5)
     deep = F.avg_pool3d(deep, 3, 1, 1, count_include_pad=False)
     smooth = volume
     for _ in range(3):
         smooth = F.avg_pool3d(smooth, 3, 1, 1, count_include_pad=False)
-    mixed = torch.lerp(volume, smooth, deep)[0, 0]
+    mixed = torch.minimum(torch.lerp(volume, smooth, deep)[0, 0], distance + 0.7 * step)  # what is thin is not smoothed away
     return torch.where(distance.abs() < 3 * step, mixed, distance)
 
 
