@@ -28,7 +28,7 @@ class Weights:
         kind: what it computes.
         repo: repository id on the Hugging Face hub, address of one file, or empty for what comes inside img23d.
         licence: of the weights.
-        commercial: whether that licence allows commercial use without further conditions on who uses it.
+        commercial: whether that licence is known to allow commercial use.
         what_for: one line.
         size_mb: download in MB (rounded), 0 where it is not known.
         revision: commit that was seen to hold the files, or empty.
@@ -62,7 +62,7 @@ class Weights:
         return bool(self.revision or self.checksum or self.kind == "embedded")
 
 
-MARIGOLD_CARD = "licence not read at the source: see the model card before commercial use"
+MARIGOLD_CARD = "licence not read at the source, so not counted as commercial: see the model card"
 OWN_LAYOUT = "needs a U-Net of its own layout; remote code is never run"
 PROJECTION = "clip_camera_projection/*.safetensors"
 
@@ -91,15 +91,15 @@ TABLE = (
     Weights("embedded", "embedded", "", "MIT, with attributions", True, "shape prior and cut-out network inside img23d"),
     *(Weights(name, "background", f"{REMBG}{file}.onnx", licence, "NC" not in licence, f"cut-outs: {what_for}", size, "", (f"{file}.onnx",),
               checksum=checksum) for name, file, checksum, licence, what_for, size in _REMBG),
-    Weights("marigold-depth", "depth", "prs-eth/marigold-depth-v1-1", "Open RAIL++-M", True, "depth by diffusion", 2600,
+    Weights("marigold-depth", "depth", "prs-eth/marigold-depth-v1-1", "Open RAIL++-M", False, "depth by diffusion", 2600,
             files=DIFFUSERS_FP16, note=MARIGOLD_CARD),
-    Weights("marigold-normals", "normal", "prs-eth/marigold-normals-v1-1", "Open RAIL++-M", True, "normals by diffusion", 2600,
+    Weights("marigold-normals", "normal", "prs-eth/marigold-normals-v1-1", "Open RAIL++-M", False, "normals by diffusion", 2600,
             files=DIFFUSERS_FP16, note=MARIGOLD_CARD),
     Weights("marigold-depth-v1-0", "depth", "prs-eth/marigold-depth-v1-0", "Apache-2.0", True, "depth by diffusion, first version", 2600,
             "126ae84ebbc50da862470d035e59cbf82f210d39", DIFFUSERS_FP16),
-    Weights("marigold-depth-lcm", "depth", "prs-eth/marigold-depth-lcm-v1-0", "Apache-2.0", True, "depth by diffusion, 1-4 steps", 2600,
+    Weights("marigold-depth-lcm", "depth", "prs-eth/marigold-depth-lcm-v1-0", "Apache-2.0", False, "depth by diffusion, 1-4 steps", 2600,
             files=DIFFUSERS_FP16, note=MARIGOLD_CARD),
-    Weights("marigold-normals-lcm", "normal", "prs-eth/marigold-normals-lcm-v0-1", "Apache-2.0", True, "normals by diffusion, 1-4 steps",
+    Weights("marigold-normals-lcm", "normal", "prs-eth/marigold-normals-lcm-v0-1", "Apache-2.0", False, "normals by diffusion, 1-4 steps",
             2600, files=DIFFUSERS_FP16, note=MARIGOLD_CARD),
     Weights("depth-anything-small", "depth", "depth-anything/Depth-Anything-V2-Small-hf", "Apache-2.0", True, "disparity, fast", 99,
             "870a35c76c2bc1d82fbde922d95015496cb7dd6c", TRANSFORMERS, ("pinecoresystems/Depth-Anything-V2-Small-hf",)),

@@ -82,7 +82,7 @@ def test_fetch_offline_says_what_to_do(run: Any, arguments: list[str]) -> None:
 
 def test_fetch_of_what_may_not_be_used_commercially(run: Any) -> None:
     result = run("models", "fetch", "depth-anything-large", "--commercial-ok")
-    assert result.exit_code == 5 and "may not be used commercially: CC-BY-NC-4.0" in result.stderr
+    assert result.exit_code == 5 and "may not be used commercially, as far as is known: CC-BY-NC-4.0" in result.stderr
 
 
 def test_verify_of_what_is_not_here(run: Any) -> None:

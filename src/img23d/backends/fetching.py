@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from img23d.backends import model_files
-from img23d.backends.hub import Found, cache_dir, check_licence, is_offline, missing, rembg_files
+from img23d.backends.hub import Found, cache_dir, check_licence, hub_cache, is_offline, missing, rembg_files
 from img23d.errors import BackendError, WeightsError
 from img23d.weights import Weights
 
@@ -100,7 +100,14 @@ def _snapshot(entry: Weights, mirror: str) -> tuple[Path, str]:
         # A fall-back has a history of its own; the revision belongs to the first id.
         revision = (entry.revision or None) if repo == entry.repo else None
         try:
-            path = hub.snapshot_download(repo, revision=revision, allow_patterns=list(entry.files), endpoint=mirror or None)
+            path = hub.snapshot_download(
+                # The library reads the environment once, at its import; we look where it says now.
+                repo,
+                revision=revision,
+                allow_patterns=list(entry.files),
+                endpoint=mirror or None,
+                cache_dir=hub_cache(),
+            )
         except errors.GatedRepoError:
             failures.append(f"{repo}: gated; accept its licence on its page, then hf auth login")
         except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.RevisionNotFoundError, OSError, ValueError) as error:

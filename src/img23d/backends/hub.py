@@ -108,7 +108,9 @@ def check_licence(entry: Weights, commercial_ok: bool) -> None:
         WeightsError: its licence forbids that, or is not known.
     """
     if commercial_ok and not entry.commercial:
-        raise WeightsError(f"{entry.name} may not be used commercially: {entry.licence}", "img23d models licenses lists those that may")
+        raise WeightsError(
+            f"{entry.name} may not be used commercially, as far as is known: {entry.licence}", "img23d models licenses lists those that may"
+        )
 
 
 def require(model: str, offline: bool = False, commercial_ok: bool = False) -> Path:
