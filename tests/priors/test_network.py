@@ -16,7 +16,7 @@ from img23d.priors.export import export_network, import_network, join_file, spli
 from img23d.priors.losses import Truth, prior_losses, volume_loss
 from img23d.priors.network import INPUTS, ShapeNetwork, inflated_volume, network_inputs
 from img23d.priors.objects import ObjectFile, family_of
-from img23d.priors.options import NETWORKS, TrainOptions
+from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
 from img23d.priors.shards import write_shard
 from img23d.priors.trainer import ShardSource, Trainer, run_training
@@ -145,7 +145,7 @@ def test_halved_batch_keeps_what_the_network_is_told(batch):
 
 
 def test_resumed_training_equals_an_uninterrupted_one(shards, tmp_path):
-    options = TrainOptions(size="tiny", steps=6, batch=2, validate_minutes=60.0, half_size=0.5)
+    options = TrainOptions(size="tiny", steps=6, batch=2, validate_minutes=60.0)
     whole = Trainer(options, ShardSource(shards, 2, options.seed), tmp_path)
     for _ in range(6):
         whole.one_step()
@@ -164,7 +164,7 @@ def test_resumed_training_equals_an_uninterrupted_one(shards, tmp_path):
 
 def test_run_training_validates_exports_and_stops_at_the_end_of_a_piece(shards, tmp_path):
     told: list[dict[str, float]] = []
-    options = TrainOptions(size="tiny", steps=2, batch=2, validate_minutes=60.0)
+    options = TrainOptions(size="tiny", steps=2, batch=2, half_size=0.5, validate_minutes=60.0)
     last = run_training(options, ShardSource(shards, 2, 1), shards, tmp_path / "out", progress=told.append)
     assert last["step"] == 2 and told and 0 <= last["iou"] <= 1
     assert import_network(tmp_path / "out" / "shape.safetensors").picture_size == SIZE
@@ -228,3 +228,9 @@ def test_truth_and_inputs_line_up(batch):
     assert isinstance(truth, Truth) and inputs.shape == (2, INPUTS, SIZE, SIZE)
     told = network_inputs(inputs[:, :3], inputs[:, 3:4], inputs[:, 4:6], torch.tensor([0.55, float("nan")]))
     assert told[0, 9].eq(1).all() and told[1, 8:].eq(0).all()
+
+
+def test_each_size_has_its_own_time_and_pieces():
+    gpu = resolved(TrainOptions(size="gpu"))
+    assert (gpu.minutes, gpu.piece_minutes, gpu.batch) == (25.0, 8.0, 64) and gpu.half_size < 1
+    assert resolved(TrainOptions(minutes=3.0)).minutes == 3.0 and resolved(TrainOptions()).half_size == 1.0

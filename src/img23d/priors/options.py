@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -12,11 +12,12 @@ class TrainOptions:
 
     Args:
         size: ``cpu`` is what two cores manage in two hours, ``gpu`` what a data-centre GPU manages in 25 minutes, ``tiny`` is for tests.
-        minutes: training time in all, over all pieces; the learning rate ends at zero then.
-        piece_minutes: stop (and keep a checkpoint) after this long; call again to go on. 0 means no pieces.
+        minutes: training time in all, over all pieces; the learning rate ends at zero then. 0 means the size's own.
+        piece_minutes: stop (and keep a checkpoint) after this long; call again to go on. 0 means no pieces, -1 the size's own.
         steps: end after this many steps instead of after ``minutes``; 0 means by time.
         batch: samples per step; 0 means the size's own.
-        half_size: share of the training done on pictures of half the size, at a quarter of the cost, to begin with.
+        half_size: share of the training done on pictures of half the size, at a quarter of the cost, to begin with; -1 means the
+            size's own.
         rate: highest learning rate.
         warmup: share of the training during which the rate rises.
         weight_decay: of AdamW, on weights of convolutions only.
@@ -34,11 +35,11 @@ class TrainOptions:
     """
 
     size: Literal["cpu", "gpu", "tiny"] = "cpu"
-    minutes: float = 75.0
-    piece_minutes: float = 0.0
+    minutes: float = 0.0
+    piece_minutes: float = -1.0
     steps: int = 0
     batch: int = 0
-    half_size: float = 0.5
+    half_size: float = -1.0
     rate: float = 1.5e-3
     warmup: float = 0.03
     weight_decay: float = 0.02
@@ -60,4 +61,18 @@ NETWORKS: dict[str, dict[str, object]] = {
     "gpu": {"widths": (96, 160, 256), "blocks": (2, 2, 3), "volume_width": 128, "fine_width": 32},
     "tiny": {"widths": (8, 16), "blocks": (1, 1), "volume_width": 8, "fine_width": 8},
 }
-BATCHES = {"cpu": 8, "gpu": 64, "tiny": 2}
+BATCHES = {"cpu": 12, "gpu": 64, "tiny": 2}
+MINUTES = {"cpu": 75.0, "gpu": 25.0, "tiny": 1.0}
+PIECES = {"cpu": 0.0, "gpu": 8.0, "tiny": 0.0}
+HALF_SIZES = {"cpu": 1.0, "gpu": 0.3, "tiny": 0.5}
+
+
+def resolved(options: TrainOptions) -> TrainOptions:
+    """The options with the size's own values where they were left open."""
+    return replace(
+        options,
+        minutes=options.minutes or MINUTES[options.size],
+        piece_minutes=PIECES[options.size] if options.piece_minutes < 0 else options.piece_minutes,
+        half_size=HALF_SIZES[options.size] if options.half_size < 0 else options.half_size,
+        batch=options.batch or BATCHES[options.size],
+    )

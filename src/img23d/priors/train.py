@@ -11,10 +11,10 @@ from img23d.priors.dataset import ProceduralSource, split_objects, write_examina
 from img23d.priors.export import split_file
 from img23d.priors.live import LiveSource
 from img23d.priors.objects import Source
-from img23d.priors.options import TrainOptions
+from img23d.priors.options import TrainOptions, resolved
 from img23d.priors.pack import open_sources
 from img23d.priors.store import ObjectStore
-from img23d.priors.trainer import ShardSource, batch_size, run_training
+from img23d.priors.trainer import ShardSource, run_training
 
 PART_MB = 16.0
 
@@ -58,7 +58,7 @@ def train_prior(
     Raises:
         InputError: nothing to learn from.
     """
-    out = Path(out)
+    options, out = resolved(options), Path(out)
     cache = Path(options.cache) if options.cache else out / "cache"
     sources = gather_sources(data_folders, options.procedural)
     store = ObjectStore(sources, cache / "solids")
@@ -68,7 +68,7 @@ def train_prior(
     if options.size == "gpu":
         places = [str(place) for place in data_folders]
         workers = options.workers or max((os.cpu_count() or 2) - 1, 1)
-        live = LiveSource(places, options.procedural, cache / "solids", options.seed, batch_size(options), workers, options.draw_device)
+        live = LiveSource(places, options.procedural, cache / "solids", options.seed, options.batch, workers, options.draw_device)
         try:
             figures = run_training(options, live, examination, out, resume, progress)
         finally:
@@ -76,7 +76,7 @@ def train_prior(
     else:
         told = (lambda shard: progress({"shard": float(shard)})) if progress else None
         write_learning_shards(store, learn, cache / "learning", options.shards, options.seed, told)
-        source = ShardSource(cache / "learning", batch_size(options), options.seed)
+        source = ShardSource(cache / "learning", options.batch, options.seed)
         figures = run_training(options, source, examination, out, resume, progress)
     split_file(out / "checkpoint.pt", PART_MB)
     return figures

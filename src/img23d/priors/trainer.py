@@ -20,7 +20,7 @@ from img23d.priors.batches import halve, make_batch
 from img23d.priors.export import export_network
 from img23d.priors.losses import Truth, prior_losses
 from img23d.priors.network import ShapeNetwork
-from img23d.priors.options import BATCHES, NETWORKS, TrainOptions
+from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
 from img23d.priors.shards import ShardFolder
 from img23d.priors.validate import validate
@@ -57,6 +57,7 @@ class Trainer:
     """The state of a training and its steps."""
 
     def __init__(self, options: TrainOptions, source: SampleSource, out: Path) -> None:
+        options = resolved(options)
         self.options, self.source, self.out = options, source, out
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device)
         torch.manual_seed(options.seed)
@@ -78,8 +79,8 @@ class Trainer:
 
     @property
     def small(self) -> bool:
-        """Whether it still learns from pictures of half the size."""
-        return self.fraction < self.options.half_size
+        """Whether it still learns from pictures of half the size; with ``half_size`` 1 it does to the end."""
+        return self.fraction < self.options.half_size or self.options.half_size >= 1.0
 
     def rate(self) -> float:
         """The learning rate now: linear warm-up, then half a cosine down to zero."""
@@ -169,6 +170,7 @@ def run_training(
     Returns:
         the last figures.
     """
+    options = resolved(options)
     if options.threads:
         torch.set_num_threads(options.threads)
     out.mkdir(parents=True, exist_ok=True)
@@ -209,8 +211,3 @@ def examination_batches(folder: Path, device: torch.device, small: bool = False,
         chosen = [samples[index] for index in range(first, min(first + 2 * batch, len(samples)), 2)]
         inputs, truth = make_batch(chosen, None, device)
         yield halve(inputs, truth) if small else (inputs, truth)
-
-
-def batch_size(options: TrainOptions) -> int:
-    """Samples per step."""
-    return options.batch or BATCHES[options.size]
