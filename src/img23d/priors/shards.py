@@ -37,7 +37,8 @@ def pack_sample(sample: Sample) -> bytes:
 
 def unpack_sample(data: bytes, size: int = frame.IMAGE_SIZE) -> Sample:
     """The sample that `pack_sample` packed."""
-    raw, start, parts = zlib.decompress(data), 0, {}
+    parts: dict[str, np.ndarray] = {}
+    raw, start = zlib.decompress(data), 0
     for name, kind, shape in record_layout(size):
         count = int(np.prod(shape))
         parts[name] = np.frombuffer(raw, kind, count, start).reshape(shape)
