@@ -197,7 +197,7 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
     Raises:
         ConfigError: unknown preset or key, value of the wrong type or out of range.
     """
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
@@ -208,8 +208,10 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
         chosen = OmegaConf.load(path)
     except (YAMLError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"preset {path} cannot be read: {str(error).splitlines()[0]}", "check its YAML syntax") from error
+    if not isinstance(chosen, DictConfig):
+        raise ConfigError(f"preset {path} is not a mapping of options", "img23d presets show standard has the form")
     chosen.pop("description", None)
-    for key in _leaves(OmegaConf.to_container(chosen) or {}):
+    for key in _leaves(OmegaConf.to_container(chosen)):
         _check_key(key, known, f"preset {path.name}")
     items = []
     for item in overrides:

@@ -96,9 +96,10 @@ class Steps:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str, version: int, options: Any, compute: Callable[[Context], Any], save: Any, load: Any) -> Any:
-        context = replace(
-            self.context, seed=stage_seed(self.config.seed, name), progress=lambda fraction, text="": self.report(name, fraction, text)
-        )
+        def progress(fraction: float, text: str = "") -> None:
+            self.report(name, fraction, text)
+
+        context = replace(self.context, seed=stage_seed(self.config.seed, name), progress=progress)
 
         def timed() -> Any:
             begin = time.perf_counter()
@@ -129,10 +130,7 @@ VIEWS = (artifacts.save_views, artifacts.load_views)
 FIELD = (artifacts.save_field, artifacts.load_field)
 MESH = (artifacts.save_mesh_artifact, artifacts.load_mesh_artifact)
 ASSET = (artifacts.save_textured, artifacts.load_textured)
-GUESS = (
-    lambda pair, folder: (artifacts.save_views(pair[0], folder), artifacts.save_prior(pair[1], folder)),
-    lambda folder, device: (artifacts.load_views(folder, device), artifacts.load_prior(folder, device)),
-)
+GUESS = (artifacts.save_guess, artifacts.load_guess)
 
 
 def generate(

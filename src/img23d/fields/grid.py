@@ -66,6 +66,7 @@ class GridField(nn.Module):
 
     def __init__(self, start: Tensor, color: Tensor, resolution: int, levels: int) -> None:
         super().__init__()
+        self.start: Tensor
         self.register_buffer("start", upsample(start[None], resolution)[0])
         sizes = [max(4, resolution >> level) for level in range(levels)]
         self.residuals = nn.ParameterList([nn.Parameter(torch.zeros(1, n, n, n, device=start.device)) for n in sizes])

@@ -52,6 +52,17 @@ def load_prior(folder: Path, device: torch.device | str = "cpu") -> ShapePrior:
     return ShapePrior(**load_file(str(folder / "prior.safetensors"), str(device)))
 
 
+def save_guess(guess: tuple[Views, ShapePrior], folder: Path) -> None:
+    """The views and the prior of `estimate`."""
+    save_views(guess[0], folder)
+    save_prior(guess[1], folder)
+
+
+def load_guess(folder: Path, device: torch.device | str = "cpu") -> tuple[Views, ShapePrior]:
+    """What `save_guess` wrote."""
+    return load_views(folder, device), load_prior(folder, device)
+
+
 def save_field(field: FrozenGrid, folder: Path) -> None:
     """field.safetensors."""
     save_tensors(folder / "field.safetensors", {"sdf": field.sdf_volume, "color": field.color_volume})

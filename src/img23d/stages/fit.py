@@ -152,7 +152,8 @@ def occupied_interval(sdf: Tensor, origins: Tensor, directions: Tensor, margin: 
 
 def roughness(slope: Tensor) -> Tensor:
     """Mean squared change of the gradient between neighbouring samples: bends cost, slants do not."""
-    return sum(torch.diff(slope, dim=axis).square().mean() for axis in (1, 2, 3)) * slope.shape[1] / 3
+    changes = torch.stack([torch.diff(slope, dim=axis).square().mean() for axis in (1, 2, 3)])
+    return changes.mean() * slope.shape[1]
 
 
 def color_volume(views: Views, prior: ShapePrior) -> Tensor:

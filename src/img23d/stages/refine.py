@@ -160,7 +160,8 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
             raise FitError("the surface vanished during refine", "--set refine.learning_rate=0.001")
         mesh = Mesh(vertices, faces)
         seen = render(mesh, chosen.cameras, size, size, context.rasterizer).views
-        assert seen.depth is not None and seen.normal is not None and chosen.confidence is not None
+        assert seen.depth is not None and seen.normal is not None
+        assert chosen.depth is not None and chosen.normal is not None and chosen.confidence is not None
         both = (seen.mask.detach() > 0.99) & (chosen.mask > 0.99)
         trusted = chosen.confidence * both
         pairs, mesh_edge = face_pairs(faces), mesh_edges(faces)
@@ -178,11 +179,10 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        state.change.grad[frozen] = 0
-        state.offset.grad[frozen] = 0
         for group in optimizer.param_groups:
-            # Adam turns the faintest gradient into a full step; where only regularisers pull, that grows lumps
             gradient = group["params"][0].grad
+            gradient[frozen] = 0
+            # Adam turns the faintest gradient into a full step; where only regularisers pull, that grows lumps
             group["eps"] = float(gradient.square().mean().sqrt()) * CALM + 1e-12
         optimizer.step()
         decay.step()
@@ -224,4 +224,5 @@ def pick_views(views: Views, generator: torch.Generator) -> Views:
     if len(views) <= VIEWS_PER_STEP:
         return views
     chosen = torch.randperm(len(views), generator=generator)[:VIEWS_PER_STEP].tolist()
-    return Views(*(None if value is None else value[chosen] for value in vars(views).values()))
+    maps = {name: value[chosen] for name, value in vars(views).items() if name != "cameras" and value is not None}
+    return Views(views.cameras[chosen], **maps)

@@ -16,7 +16,7 @@ from img23d.ops.texture_transfer import transfer_texture
 from img23d.priors.layers import surface_hits
 from img23d.scene import Mesh, TexturedMesh, Views
 from img23d.stages.context import Context
-from img23d.stages.texture import split_for_matching
+from img23d.stages.texture import MATCHING_FACES, TEXELS_PER_FACE, split_for_matching
 
 VERSION = 1
 PLAIN = 0.75  # grey of a mesh that never had a colour
@@ -41,7 +41,7 @@ def retexture(source: TexturedMesh | Mesh, mesh: Mesh, options: Texture, context
     normal_map = None
     if options.normal_map and len(mesh.faces) > len(low.faces):
         context.progress(0.7, "normal map")
-        fine = split_for_matching(low, normals, uv, uv_faces)
+        fine = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
         face, barycentric = texel_surface(fine.uv, fine.uv_faces, options.size)
         normal_map = bake_normal_map(mesh, fine.mesh, fine.normals, fine.tangent, fine.uv_faces, face, barycentric)
     return TexturedMesh(low, uv, uv_faces, color, normal_map, vertex_normals=normals)
