@@ -15,7 +15,6 @@ from img23d.scene import Cameras
 
 BINS = 96  # depth samples of the corrected volume
 THINNEST = 0.03  # half-widths: what the silhouette shows is at least this thick
-GROW = 0.015  # half-widths: solids overlap best with held-out ones when the volume's surface is moved out this far
 TRUST = 4.0  # how much a confident layered depth counts against the volume's own surface
 
 
@@ -120,7 +119,7 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     looked = looked + ((depths[0] - source).clamp(min=0) + (source - depths[-1]).clamp(min=0))
     slab = torch.maximum(start - target, target - stop)
     outside = silhouette_distance(mask)
-    distance = torch.where(solid | (outside > 0), looked - GROW, slab)
+    distance = torch.where(solid | (outside > 0), looked, slab)
     distance = torch.maximum(distance, outside.expand_as(distance))
     near_front = ((stop - target) / (stop - start)).clamp(0, 1)
     confidence = trust[0] * near_front + trust[1] * (1 - near_front)
