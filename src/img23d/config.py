@@ -90,7 +90,7 @@ class Fit:
 
     resolution: int = option(64, "samples along each side of the finest grid", 16, 256)
     levels: int = option(3, "grids in the pyramid, each half as fine as the next", 1, 5)
-    steps: int = option(80, "optimisation steps", 1, 100_000)
+    steps: int = option(60, "optimisation steps", 1, 100_000)
     rays: int = option(1024, "rays in each step", 16, 65536)
     samples: int = option(48, "samples along each ray", 8, 1024)
     learning_rate: float = option(0.006, "Adam's step in object units", 1e-6, 1)
@@ -109,9 +109,9 @@ class Fit:
 class Refine:
     """DMTet: deformable tetrahedral grid, volume subdivision, differentiable marching tetrahedra."""
 
-    resolution: int = option(40, "cells along each side of the first tetrahedral grid", 8, 256)
+    resolution: int = option(32, "cells along each side of the first tetrahedral grid", 8, 256)
     subdivisions: int = option(1, "how often the tets round the surface are split in eight", 0, 3)
-    steps: int = option(110, "optimisation steps", 0, 100_000)
+    steps: int = option(80, "optimisation steps", 0, 100_000)
     image_size: int = option(320, "side of the rendered pictures in the last part; the first part uses half", 32, 2048, "px")
     learning_rate: float = option(0.004, "Adam's first step for the signed distances, in object units", 1e-6, 1)
     offset_learning_rate: float = option(0.01, "Adam's first step for the vertex offsets", 0, 1)
@@ -119,7 +119,6 @@ class Refine:
     depth: Ramp = constant(0.1)
     normal: Ramp = constant(0.25)
     normal_consistency: Ramp = ramp(0.1, 0.04)
-    laplacian: Ramp = constant(0.03)
     coherence: Ramp = constant(1.0)
     sdf_sign: Ramp = ramp(0.2, 0.01, 0.0, 0.25)
     anchor: Ramp = constant(1.0)

@@ -15,7 +15,7 @@ from img23d.errors import FitError
 from img23d.fields.grid import SdfField
 from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
-from img23d.ops.mesh_losses import face_pairs, laplacian_loss, mesh_edges, normal_consistency, sdf_sign_regularizer
+from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
 from img23d.ops.render import render
 from img23d.ops.smooth import taubin
 from img23d.ops.subdivide import surface_band
@@ -164,14 +164,12 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
         assert chosen.depth is not None and chosen.normal is not None and chosen.confidence is not None
         both = (seen.mask.detach() > 0.99) & (chosen.mask > 0.99)
         trusted = chosen.confidence * both
-        pairs, mesh_edge = face_pairs(faces), mesh_edges(faces)
         loss = (
             options.mask.at(now) * mask_loss(seen.mask, chosen.mask) / chosen.mask.mean()
             + options.depth.at(now) * pearson_depth_loss(seen.depth[both], chosen.depth[both], trusted[both])
             + options.normal.at(now) * normal_cosine_loss(seen.normal[both], chosen.normal[both], trusted[both])
-            + options.normal_consistency.at(now) * normal_consistency(vertices, faces, pairs)
+            + options.normal_consistency.at(now) * normal_consistency(vertices, faces)
             # lengths in units of the grid: the same weights at every resolution
-            + options.laplacian.at(now) * laplacian_loss(vertices, faces, mesh_edge) / state.spacing**2
             + options.coherence.at(now) * incoherence(state, edges)
             + options.sdf_sign.at(now) * sdf_sign_regularizer(sdf / state.spacing, edges)
             # what no view sees stays where the field put it
@@ -194,7 +192,7 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
 def incoherence(state: Deformable, edges: Tensor) -> Tensor:
     """Mean squared difference, along grid edges, of what was learnt: the surface moves as a whole, not vertex by vertex.
 
-    A Laplacian of the extracted mesh alone would not do: its vertices slide along grid edges, and gathering them in clumps at
+    It stands for the Laplacian of the extracted mesh, which would not do: a mesh's vertices slide along grid edges, and gathering them in clumps at
     the grid's vertices lowers it while the surface turns into terraces.
     """
     change = (state.change[edges[:, 0]] - state.change[edges[:, 1]]) / state.spacing
