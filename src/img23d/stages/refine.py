@@ -192,8 +192,8 @@ def optimize(state: Deformable, views: Views, field: SdfField, begin: int, until
 def incoherence(state: Deformable, edges: Tensor) -> Tensor:
     """Mean squared difference, along grid edges, of what was learnt: the surface moves as a whole, not vertex by vertex.
 
-    It stands for the Laplacian of the extracted mesh, which would not do: a mesh's vertices slide along grid edges, and gathering them in clumps at
-    the grid's vertices lowers it while the surface turns into terraces.
+    It stands for the Laplacian of the extracted mesh, which would not do: a mesh's vertices slide along grid edges, and gathering
+    them in clumps at the grid's vertices lowers it while the surface turns into terraces.
     """
     change = (state.change[edges[:, 0]] - state.change[edges[:, 1]]) / state.spacing
     offset = torch.tanh(state.offset[edges[:, 0]]) - torch.tanh(state.offset[edges[:, 1]])
