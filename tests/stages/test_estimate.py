@@ -39,10 +39,9 @@ def test_the_camera_looks_from_the_elevation_asked_for(ball, context):
     assert float(position[0]) == pytest.approx(0.0, abs=1e-6) and float(position[2]) > 0
 
 
-def test_an_uncertain_elevation_is_drawn_to_the_usual_one():
-    assert chosen_elevation(Estimate(), 40.0, 1.0) == 40.0
-    assert chosen_elevation(Estimate(), 40.0, 0.0) == pytest.approx(12.0)
-    assert chosen_elevation(Estimate(elevation_deg=-5.0), 40.0, 1.0) == -5.0
+def test_a_given_elevation_wins():
+    assert chosen_elevation(Estimate(), 40.0) == 40.0
+    assert chosen_elevation(Estimate(elevation_deg=-5.0), 40.0) == -5.0
 
 
 @pytest.mark.parametrize("convention", ["depth", "disparity"])

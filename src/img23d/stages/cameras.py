@@ -18,11 +18,9 @@ DEFAULT_ELEVATION_DEG = 12.0
 REACH = 0.93  # the solid fills this much of the cube [-1, 1]^3
 
 
-def chosen_elevation(options: Estimate, guess_deg: float = DEFAULT_ELEVATION_DEG, confidence: float = 0.0) -> float:
-    """The user's elevation in degrees, or a guess drawn towards the usual one where it is uncertain."""
-    if options.elevation_deg != UNKNOWN:
-        return options.elevation_deg
-    return confidence * guess_deg + (1 - confidence) * DEFAULT_ELEVATION_DEG
+def chosen_elevation(options: Estimate, guess_deg: float = DEFAULT_ELEVATION_DEG) -> float:
+    """The user's elevation in degrees, or else a guess."""
+    return guess_deg if options.elevation_deg == UNKNOWN else options.elevation_deg
 
 
 def fitted_camera(layers: Tensor, inside: Tensor, elevation_deg: float, fov_deg: float) -> tuple[Cameras, float]:

@@ -25,8 +25,8 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     """
     fov = 2 * math.atan(0.5 / float(views.cameras.focal[0, 0])) if fov_known else None
     said = predict(views.rgb[0], views.mask[0], fov, context.device)
-    sure = said.elevation_confidence
-    elevation = chosen_elevation(options, math.degrees(said.elevation), sure)
+    # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
+    elevation = chosen_elevation(options, math.degrees(said.elevation))
     inside = said.mask > 0.5
     middle = 1.0 / math.tan(said.fov / 2)
     layers = middle + torch.stack([said.front_depth, said.back_depth])
