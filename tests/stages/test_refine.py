@@ -93,3 +93,22 @@ def test_no_surface_is_an_error(ball, context):
 def test_the_faces_of_the_cube_are_outside():
     points = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
     assert (field_sdf(Sphere(2.0), points) > 0).tolist() == [True, False]
+
+
+def test_floaters_behind_one_silhouette_are_dropped_and_real_parts_kept(ball, context):
+    class Two:
+        """A ball and a smaller one behind it."""
+
+        def __init__(self, place):
+            self.place = torch.tensor(place)
+
+        def sdf(self, x):
+            return torch.minimum(Sphere(0.4).sdf(x), Sphere(0.25).sdf(x - self.place))
+
+    options = Refine(resolution=20, subdivisions=0, steps=0)
+    hidden = refine(ball.views(64), Two([0.0, 0.0, -0.7]), options, context)
+    assert euler_characteristic(hidden) == 2
+    views = ball.views(64)
+    apart = views.mask * ((torch.arange(64) < 30) | (torch.arange(64) > 34))
+    kept = refine(replace(views, mask=apart), Two([0.7, 0.0, 0.0]), options, context)
+    assert euler_characteristic(kept) == 4

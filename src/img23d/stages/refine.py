@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from img23d.config import Refine
@@ -206,8 +207,20 @@ def finished(state: Deformable, views: Views, options: Refine, context: Context)
         vertices, faces, _ = context.tetrahedra.marching_tetrahedra(state.vertices(), state.grid.tets, state.sdf())
         if len(faces) == 0:
             raise FitError("no surface was left after refine", "check the cut-out in 01_segment/mask.png")
-        mesh = largest_components(Mesh(vertices, faces), SMALL_PART)
+        # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
+        share = 1.0 if pieces(views) == 1 else SMALL_PART
+        mesh = largest_components(Mesh(vertices, faces), share)
         return make_manifold(taubin(mesh, options.smooth))
+
+
+def pieces(views: Views) -> int:
+    """The most separate pieces that any view's silhouette has; specks below a hundredth of the picture's object do not count."""
+    counts = []
+    for mask in (views.mask > 0.5).cpu().numpy():
+        labels, count = ndimage.label(mask)
+        sizes = ndimage.sum_labels(mask, labels, range(1, count + 1))
+        counts.append(int((sizes >= 0.01 * mask.sum()).sum()) if count else 0)
+    return max(counts)
 
 
 def smaller(views: Views, size: int) -> Views:
