@@ -103,12 +103,12 @@ def test_floaters_behind_one_silhouette_are_dropped_and_real_parts_kept(ball, co
             self.place = torch.tensor(place)
 
         def sdf(self, x):
-            return torch.minimum(Sphere(0.4).sdf(x), Sphere(0.25).sdf(x - self.place))
+            return torch.minimum(Sphere(0.35).sdf(x), Sphere(0.2).sdf(x - self.place))
 
     options = Refine(resolution=20, subdivisions=0, steps=0)
     hidden = refine(ball.views(64), Two([0.0, 0.0, -0.7]), options, context)
     assert euler_characteristic(hidden) == 2
     views = ball.views(64)
     apart = views.mask * ((torch.arange(64) < 30) | (torch.arange(64) > 34))
-    kept = refine(replace(views, mask=apart), Two([0.7, 0.0, 0.0]), options, context)
+    kept = refine(replace(views, mask=apart), Two([0.75, 0.0, 0.0]), options, context)
     assert euler_characteristic(kept) == 4
