@@ -112,3 +112,11 @@ def test_floaters_behind_one_silhouette_are_dropped_and_real_parts_kept(ball, co
     apart = views.mask * ((torch.arange(64) < 30) | (torch.arange(64) > 34))
     kept = refine(replace(views, mask=apart), Two([0.75, 0.0, 0.0]), options, context)
     assert euler_characteristic(kept) == 4
+
+
+def test_thin_objects_get_a_finer_grid(context):
+    from img23d.fields.analytic import Box
+    from img23d.stages.refine import finer_for_thin
+
+    assert finer_for_thin(Sphere(0.6), 24, context) == 24
+    assert finer_for_thin(Box((0.8, 0.05, 0.05)), 24, context) == 36

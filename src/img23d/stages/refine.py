@@ -22,6 +22,7 @@ from img23d.ops.smooth import taubin
 from img23d.ops.subdivide import surface_band
 from img23d.ops.tetgrid import tet_grid, unique_edges
 from img23d.ops.topology import largest_components, make_manifold
+from img23d.ops.volume import volume_points
 from img23d.scene import Mesh, TetGrid, Views
 from img23d.stages.context import Context
 
@@ -30,6 +31,7 @@ FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the
 BAND_RINGS = 2
 VIEWS_PER_STEP = 2
 REACH = 0.4  # of half a grid cell
+SMALL_AREA, FINEST = 2.0, 1.5  # square object units; the cube has 24
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
 SMALL_PART = 0.05  # separate parts below this share of the largest one's volume are floaters
 
@@ -83,12 +85,22 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context) -> 
 
 def start(field: SdfField, options: Refine, context: Context) -> Deformable:
     """The band of a regular grid that the field's surface runs through."""
-    grid = tet_grid(options.resolution)
+    resolution = finer_for_thin(field, options.resolution, context)
+    grid = tet_grid(resolution)
     grid = TetGrid(grid.vertices.to(context.device), grid.tets.to(context.device))
     sdf = field_sdf(field, grid.vertices)
     if not bool((sdf < 0).any()):
         raise FitError("no surface to refine", "check the cut-out in 01_segment/mask.png")
-    return in_band(grid, sdf, torch.zeros_like(sdf), 1.0 / options.resolution)
+    return in_band(grid, sdf, torch.zeros_like(sdf), 1.0 / resolution)
+
+
+@torch.no_grad()
+def finer_for_thin(field: SdfField, resolution: int, context: Context) -> int:
+    """A finer grid, up to `FINEST` times, for objects with little surface: thin ones need it and pay no more faces for it."""
+    points = volume_points(2 * resolution).reshape(-1, 3).to(context.device)
+    shell = 1.0 / resolution
+    area = 8.0 * float((field.sdf(points).abs() < shell).float().mean()) / (2 * shell)
+    return round(resolution * min(FINEST, max(1.0, (SMALL_AREA / max(area, 1e-6)) ** 0.5)))
 
 
 @torch.no_grad()
