@@ -18,6 +18,14 @@ from img23d.batch import Entry, Item, Made, Observer, Progress, Report, Task, fi
 from img23d.errors import BackendError, ConfigError, InputError, OutputError
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Any:
+    """Ctrl-C raises, also where the tests were started in the background and inherited that it be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @dataclass(frozen=True)
 class Options:
     """Stands in for the configuration."""
