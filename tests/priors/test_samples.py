@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from img23d.backends.rasterizers import choose_rasterizer
+from img23d.ops.inflate import inflate
 from img23d.priors import frame
 from img23d.priors.carve import carve
-from img23d.priors.inflate import inflate
 from img23d.priors.samples import Sample, make_scene, render_sample
 from img23d.priors.shards import Shard, ShardFolder, pack_sample, unpack_sample, write_shard
 from img23d.priors.warp import identity, random_warp

@@ -1,51 +1,74 @@
-"""A solid from a silhouette alone: rounded front and back, mirrored in the picture plane.
+"""A solid from a silhouette alone: round cross-sections, mirrored in the picture plane.
 
-It is the baseline that a learnt prior must beat, and the first guess that such a prior corrects.
+It is the baseline that a learnt prior must beat, and the first guess that the network starts from and corrects.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from scipy import ndimage, sparse
-from scipy.sparse.linalg import spsolve
+from scipy import ndimage
 from torch import Tensor
 
 from img23d.ops.volume import volume_points
 from img23d.scene import Cameras
 
+FAR = 1e6
+
+
+def parabola_minimum(values: Tensor) -> Tensor:
+    """(B, H, W) ``min over q of |p - q|^2 + values(q)``, lengths in pixels.
+
+    Reference:
+        Felzenszwalb and Huttenlocher, Distance transforms of sampled functions (2012); along rows, then columns, by brute force.
+    """
+    for axis in (2, 1):
+        size = values.shape[axis]
+        place = torch.arange(size, dtype=values.dtype, device=values.device)
+        square = (place[:, None] - place[None]) ** 2
+        rows = values.movedim(axis, 0).contiguous()
+        best = (rows[0][..., None] + square[0]).contiguous()
+        for q in range(1, size):
+            torch.minimum(best, rows[q][..., None] + square[q], out=best)
+        values = best.movedim(-1, axis)
+    return values
+
+
+def inflate(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance to the silhouette's edge, and half the thickness of the solid that has round cross-sections.
+
+    The solid is the union of balls that are centred in the picture's plane and touch the silhouette from within.
+
+    Args:
+        mask: (B, S, S) coverage 0..1 of a square picture.
+
+    Returns:
+        (B, S, S) distance and (B, S, S) half-thickness, both in half-widths of the picture, 0 outside.
+    """
+    inside = mask > 0.5
+    square = parabola_minimum(torch.where(inside, FAR, 0.0).to(mask.dtype)).clamp(max=mask.shape[-1] ** 2)
+    radius = torch.where(inside, (square.sqrt() - 0.5).clamp(min=0.0), torch.zeros_like(square))
+    height = (-parabola_minimum(torch.where(inside, -(radius**2), torch.full_like(square, FAR)))).clamp(min=0.0).sqrt()
+    pixel = 2.0 / mask.shape[-1]
+    return radius * pixel, torch.where(inside, height, torch.zeros_like(height)) * pixel
+
 
 def inflation_height(mask: Tensor) -> Tensor:
     """Squared half-thickness of a silhouette, signed so that it falls through zero at the outline.
 
-    Inside it solves laplace(u) = -4 with u = 0 on the outline, so that a disc of radius r gives r^2 - rho^2: a sphere. Outside it
-    continues as minus the distance to the outline times the slope of a disc as wide as the silhouette.
+    Inside it is that of `inflate`: a disc of radius r gives r^2 - rho^2, a sphere; a strip gives a cylinder. Outside it continues as
+    minus the distance to the outline times the slope of a disc as wide as the silhouette.
 
     Args:
         mask: (S, S) coverage 0..1 of a square crop.
 
     Returns:
-        (S, S) u in squared half-widths of the crop (the crop is 2 wide).
+        (S, S) in squared half-widths of the crop (the crop is 2 wide).
     """
-    size = mask.shape[-1]
-    inside = mask.cpu().numpy() > 0.5
-    index = np.full(inside.shape, -1)
-    index[inside] = np.arange(inside.sum())
-    rows, columns = np.nonzero(inside)
-    here, blocks = index[inside], []
-    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        y, x = rows + dy, columns + dx
-        within = (y >= 0) & (y < size) & (x >= 0) & (x < size)
-        there = np.where(within, index[np.clip(y, 0, size - 1), np.clip(x, 0, size - 1)], -1)
-        blocks.append(sparse.coo_matrix((np.ones((there >= 0).sum()), (here[there >= 0], there[there >= 0])), shape=(len(here),) * 2))
-    laplacian = sparse.eye(len(here)) * 4 - sum(blocks)
-    pixel = 2.0 / size
-    height = np.zeros(inside.shape)
-    height[inside] = spsolve(laplacian.tocsc(), np.full(len(here), 4 * pixel**2))
-    distance_out = ndimage.distance_transform_edt(~inside) * pixel
-    radius = ndimage.distance_transform_edt(inside).max() * pixel
-    height = np.where(inside, height, -(2 * radius * distance_out))
-    return torch.from_numpy(ndimage.gaussian_filter(height, 0.7)).to(mask)
+    inside = mask > 0.5
+    radius, thickness = inflate(mask[None])
+    distance = torch.from_numpy(ndimage.distance_transform_edt(~inside.cpu().numpy())).to(mask) * (2.0 / mask.shape[-1])
+    height = torch.where(inside, thickness[0].square(), -2 * radius.max() * distance)
+    return torch.from_numpy(ndimage.gaussian_filter(height.cpu().numpy(), 0.7)).to(mask)
 
 
 def inflated_sdf(height: Tensor, camera: Cameras, mid_depth: float, resolution: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.priors.inflate import inflate
+from img23d.ops.inflate import inflate
 from img23d.priors.network import Answer, ShapeNetwork, inflated_volume, network_inputs
 
 

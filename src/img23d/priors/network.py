@@ -148,7 +148,7 @@ def network_inputs(rgb: Tensor, mask: Tensor, thickness: Tensor, fov: Tensor) ->
     Args:
         rgb: (B, 3, S, S) 0..1, multiplied by the mask.
         mask: (B, 1, S, S) 0..1.
-        thickness: (B, 2, S, S) edge distance and inflated half-thickness from `img23d.priors.inflate.inflate`.
+        thickness: (B, 2, S, S) edge distance and inflated half-thickness from `img23d.ops.inflate.inflate`.
         fov: (B,) radians of the crop, nan where it is not known.
 
     Returns:

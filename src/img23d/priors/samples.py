@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from img23d.backends.rasterizers import BackendRasterizer
+from img23d.ops.inflate import inflate
 from img23d.priors import frame
 from img23d.priors.appearance import Recolouring, cut_out_errors, photograph, texture_colour
-from img23d.priors.inflate import inflate
 from img23d.priors.layers import Hits, surface_hits
 from img23d.priors.lighting import SOLID_SCALE, Lights, distance_at, random_lights, shade, to_linear, to_srgb, visibility
 from img23d.priors.objects import TrainingObject

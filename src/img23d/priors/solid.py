@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.ops.inflate import parabola_minimum
 from img23d.priors import frame
-from img23d.priors.inflate import parabola_minimum
 from img23d.scene import Cameras
 
 BINS = 96  # depth samples of the corrected volume
