@@ -28,8 +28,9 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
     Raises:
         FitError: the field lost its surface.
     """
-    field = GridField(upsample(prior.sdf[None], options.resolution)[0], color_volume(views, prior), options.resolution, options.levels)
-    target = upsample(prior.sdf[None], options.resolution)[0].clamp(-TRUNCATION, TRUNCATION)
+    believed = upsample(prior.sdf[None], options.resolution)[0]
+    field = GridField(believed, color_volume(views, prior), options.resolution, options.levels)
+    target = believed.clamp(-TRUNCATION, TRUNCATION)
     trust = upsample(prior.confidence[None], options.resolution)[0]
     pixels = observe(views)
     optimizer = torch.optim.Adam(
