@@ -46,4 +46,4 @@ def split(grid: TetGrid, *features: Tensor, selected: Tensor | None = None) -> t
     finer = probe()[1](vertices[None], tets, stacked)
     split_features = finer[2][0].split([column.shape[1] for column in columns], 1) if columns else ()
     shaped = tuple(new.reshape(-1, *old.shape[1:]) for new, old in zip(split_features, features, strict=True))
-    return TetGrid(finer[0][0], finer[1]), shaped
+    return TetGrid.of_positive(finer[0][0], finer[1]), shaped

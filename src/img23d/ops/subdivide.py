@@ -35,9 +35,10 @@ def subdivide(grid: TetGrid, *features: Tensor, selected: Tensor | None = None) 
     keys, inverse = torch.unique(edge_keys(tets, len(vertices)), return_inverse=True)
     first, second = keys // max(len(vertices), 1), keys % max(len(vertices), 1)
     points = torch.cat([tets, inverse + len(vertices)], 1)
-    children = torch.cat([points[:, list(child)] for child in _CHILDREN])
+    points = points.T.contiguous()
+    children = torch.cat([torch.stack([points[corner] for corner in child], -1) for child in _CHILDREN])
     finer = [torch.cat([values, (values[first] + values[second]) / 2]) for values in (vertices, *features)]
-    return TetGrid(finer[0], children), tuple(finer[1:])
+    return TetGrid.of_positive(finer[0], children), tuple(finer[1:])
 
 
 def surface_band(tets: Tensor, sdf: Tensor, rings: int = 1) -> Tensor:

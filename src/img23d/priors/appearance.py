@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from img23d.priors import frame
 from img23d.priors.objects import TrainingObject
 
 
@@ -76,7 +77,7 @@ def photograph(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
         rgb = rgb + random.normal(0.0, np.exp(random.uniform(-5.0, -3.2)), rgb.shape)
     picture = Image.fromarray((rgb.clip(0, 1) * 255).astype(np.uint8))
     if random.random() < 0.35:
-        picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.2)))
+        picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.2) * len(rgb) / frame.IMAGE_SIZE))
     if random.random() < 0.35:
         stored = io.BytesIO()
         picture.save(stored, "JPEG", quality=int(random.integers(35, 95)))
@@ -92,7 +93,7 @@ def cut_out_errors(random: np.random.Generator, mask: np.ndarray) -> np.ndarray:
     if choice < 0.55:
         return mask
     if choice < 0.9:
-        soft = gaussian_filter(mask, random.uniform(0.5, 1.5))
+        soft = gaussian_filter(mask, random.uniform(0.5, 1.5) * len(mask) / frame.IMAGE_SIZE)
         return ((soft - random.uniform(0.3, 0.7)) * random.uniform(2.0, 8.0) + 0.5).clip(0, 1)
     size = len(mask)
     rows, columns = np.nonzero(mask > 0.5)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from img23d.backends.rasterizers import BackendRasterizer, choose_rasterizer
@@ -58,7 +60,10 @@ def carve(
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")[::-1], -1).reshape(-1, 3)
     normals = torch.linalg.cross(vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]])
     normals = normals / normals.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    span, solid, points, sides = HALF_SIZE * math.sqrt(3.0), torch.arange(len(grid), device=grid.device), [], []
+    # What lies outside of the bounding box is seen past by views along the axes.
+    boxed = ((grid >= vertices.amin(0) - 0.5 * step) & (grid <= vertices.amax(0) + 0.5 * step)).all(-1)
+    span, solid, points, sides = HALF_SIZE * math.sqrt(3.0), torch.nonzero(boxed)[:, 0], [], []
+    left = grid[solid]
     for rotation in view_directions(views, vertices.device):
         local = vertices @ rotation.T
         xy = torch.stack([0.5 + local[:, 0] / (2 * span), 0.5 - local[:, 1] / (2 * span)], -1)
@@ -66,7 +71,8 @@ def carve(
         seen = hits.interpolate(vertices[faces])
         outward = normals[hits.face]
         outward = outward * torch.sign((outward @ rotation[2])[:, None] + 1e-12)
-        solid = solid[~past(grid[solid], rotation, planes(hits.pixel, seen, outward, size), size, span, 0.5 * step)]
+        kept = torch.nonzero(~past(left, rotation, planes(hits.pixel, seen, outward, size), size, span, 0.5 * step))[:, 0]
+        solid, left = solid[kept], left[kept]
         points.append(seen)
         sides.append(outward)
     inside = torch.zeros(resolution**3, dtype=torch.bool, device=grid.device)
@@ -143,13 +149,17 @@ def surface_distance(points: Tensor, normals: Tensor, resolution: int, step: flo
 
 def combine(inside: Tensor, near: Tensor, sign: Tensor, resolution: int, step: float) -> Tensor:
     """(D, D, D) int8 distances: exact next to the surface, from a distance transform of the carved solid elsewhere."""
-    import numpy as np
     from scipy.ndimage import distance_transform_edt
 
     shape = (resolution,) * 3
-    carved = inside.reshape(shape).cpu().numpy()
+    whole = np.full(shape, 127, np.int8)
+    # Farther from all that matters than the truncation nothing needs to be measured.
+    matters = (inside | near.isfinite()).reshape(shape).cpu().numpy()
+    margin = math.ceil(TRUNCATION / step) + 1
+    box = tuple(reach(matters.any(axis=tuple({0, 1, 2} - {axis})), margin) for axis in range(3))
+    carved = inside.reshape(shape).cpu().numpy()[box]
     value = np.where(carved, -distance_transform_edt(carved) + 0.5, distance_transform_edt(~carved) - 0.5) * step
-    distance, side = near.reshape(shape).cpu().numpy(), sign.reshape(shape).cpu().numpy()
+    distance, side = near.reshape(shape).cpu().numpy()[box], sign.reshape(shape).cpu().numpy()[box]
     # A voxel that sees nothing of the solid but is on a back side belongs to a cavity or a sheet: the carving decides.
     exact = distance < 1.2 * step
     trusted = exact & ((side > 0) | carved)
@@ -158,4 +168,11 @@ def combine(inside: Tensor, near: Tensor, sign: Tensor, resolution: int, step: f
     enclosed = trusted & (side < 0) | carved & ~exact
     sheet = exact & (distance_transform_edt(~enclosed) > 2.0)
     value = np.where(sheet, distance - THICKNESS * step, value)
-    return torch.from_numpy(np.round(np.clip(value / TRUNCATION, -1, 1) * 127).astype(np.int8)).to(inside.device)
+    whole[box] = np.round(np.clip(value / TRUNCATION, -1, 1) * 127).astype(np.int8)
+    return torch.from_numpy(whole).to(inside.device)
+
+
+def reach(occupied: NDArray[np.bool_], margin: int) -> slice:
+    """From the first to the last occupied place of a line, with a margin; everything if none is."""
+    places = np.flatnonzero(occupied)
+    return slice(max(int(places[0]) - margin, 0), int(places[-1]) + margin + 1) if len(places) else slice(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from img23d.priors.store import ObjectStore
 from img23d.priors.warp import identity, random_warp
 
 HELD_OUT = 0.05
-SHARD_SAMPLES = 128
+VIEWS = 8  # of an object each time it is taken up: loading and carving cost more than a view
+SHARD_VISITS = 24
+EXAMINATION_SAMPLES = 128  # in a shard
+ATTACHED = 0.25  # share of variants that are made of two objects
 
 
 def held_out(family: str, share: float = HELD_OUT) -> bool:
@@ -28,11 +32,14 @@ def held_out(family: str, share: float = HELD_OUT) -> bool:
 
 def split_objects(sources: Sequence[Source]) -> tuple[list[int], list[int]]:
     """Indices of objects to learn from and of held-out ones; families stay together."""
-    examine = [k for k, source in enumerate(sources) if not isinstance(source, ProceduralSource) and held_out(source.family)]
+    examine = [k for k, source in enumerate(sources) if not isinstance(source, (ProceduralSource, VariantSource)) and held_out(source.family)]
     return sorted(set(range(len(sources))) - set(examine)), examine
 
 
-def draw_sample(store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, warped: bool = True) -> Sample:
+def draw_sample(
+    store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, warped: bool = True,
+    size: int = frame.IMAGE_SIZE,
+) -> Sample:  # fmt: skip
     """One random view of an object, deformed unless ``warped`` is False; views along the length of long objects are rare."""
     solid, item = store.solid(index), store.item(index)
     device = solid.device
@@ -44,7 +51,7 @@ def draw_sample(store: ObjectStore, index: int, random: np.random.Generator, ras
         depth = scene.framed.local[:, 2]
         if float(depth.amax() - depth.amin()) < 2 * frame.DEPTH_RANGE:
             break
-    return render_sample(scene, random, rasterizer)
+    return render_sample(scene, random, rasterizer, size)
 
 
 @dataclass(frozen=True)
@@ -65,32 +72,84 @@ class ProceduralSource:
         return random_object(np.random.default_rng(self.seed))
 
 
-def weights_of(store: ObjectStore, indices: Sequence[int]) -> np.ndarray:
-    """(N,) chances of objects to be drawn: those with photo-like textures twice as often as flat-coloured ones."""
-    chance = np.array([1.0 if store.item(index).nearest else 2.0 for index in indices])
-    return chance / chance.sum()
+@dataclass(frozen=True)
+class VariantSource:
+    """A real object bent, twisted, tapered or stretched, now and then with another one attached.
+
+    Args:
+        bases: objects to choose from, none of them held out.
+        seed: of the choice and the deformation.
+    """
+
+    bases: Sequence[Source]
+    seed: int
+
+    @property
+    def family(self) -> str:
+        """As `img23d.priors.objects.Source.family`."""
+        return f"variant/{self.seed}"
+
+    def load(self) -> TrainingObject:
+        """Make the object."""
+        from img23d.priors.deform import attach, random_deformation
+
+        random = np.random.default_rng([self.seed, 5])
+        item = self.bases[int(random.integers(len(self.bases)))].load()
+        if random.random() < ATTACHED:
+            item = attach(item, self.bases[int(random.integers(len(self.bases)))].load(), random)
+        return random_deformation(item, random)
 
 
-def sample_stream(store: ObjectStore, indices: Sequence[int], seed: int, rasterizer: BackendRasterizer) -> Iterator[tuple[int, Sample]]:
+def visits(indices: Sequence[int], seed: int) -> Iterator[int]:
+    """Endless numbers of objects: all of them in a random order, then in another."""
+    for epoch in itertools.count():
+        yield from np.random.default_rng([seed, epoch]).permutation(np.asarray(indices)).tolist()
+
+
+def visit_samples(
+    store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, size: int = frame.IMAGE_SIZE
+) -> Iterator[Sample]:
+    """Several views of one object, each deformed and lit anew; objects with photo-like textures give twice as many as flat-coloured ones."""
+    for _ in range(VIEWS // 2 if store.item(index).nearest else VIEWS):
+        yield draw_sample(store, index, random, rasterizer, size=size)
+
+
+def sample_stream(
+    store: ObjectStore, indices: Sequence[int], seed: int, rasterizer: BackendRasterizer, size: int = frame.IMAGE_SIZE
+) -> Iterator[tuple[int, Sample]]:
     """Endless samples of these objects with their numbers."""
-    random, chance = np.random.default_rng(seed), weights_of(store, indices)
-    while True:
-        index = int(indices[random.choice(len(indices), p=chance)])
-        yield index, draw_sample(store, index, random, rasterizer)
+    random = np.random.default_rng(seed)
+    for index in visits(indices, seed):
+        for sample in visit_samples(store, index, random, rasterizer, size):
+            yield index, sample
 
 
 def write_learning_shards(
-    store: ObjectStore, indices: Sequence[int], folder: Path, count: int, seed: int, progress: Callable[[int], None] | None = None
-) -> None:
-    """Write random samples until the folder holds ``count`` shards; goes on where an earlier run stopped."""
+    store: ObjectStore, indices: Sequence[int], folder: Path, count: int, seed: int, progress: Callable[[int], None] | None = None,
+    size: int = frame.IMAGE_SIZE, share: tuple[int, int] = (0, 1),
+) -> None:  # fmt: skip
+    """Write samples of `SHARD_VISITS` objects a shard until the folder holds ``count`` shards; goes on where an earlier run stopped.
+
+    Args:
+        store: the objects.
+        indices: those to learn from.
+        folder: where to write.
+        count: shards in all.
+        seed: of the samples.
+        progress: called with the number of each shard written.
+        size: pixels along each side of the pictures.
+        share: write only the shards of this worker, of so many.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rasterizer = choose_rasterizer("auto")
+    chosen = visits(indices, seed)
     for number in range(count):
-        path = folder / f"{seed:04d}-{number:05d}.shard"
-        if path.is_file():
+        path, objects = folder / f"{seed:04d}-{number:05d}.shard", list(itertools.islice(chosen, SHARD_VISITS))
+        if path.is_file() or number % share[1] != share[0]:
             continue
-        stream = sample_stream(store, indices, seed * 1_000_003 + number, rasterizer)
-        numbers, samples = zip(*(next(stream) for _ in range(SHARD_SAMPLES)))
+        random = np.random.default_rng([seed, number, 7])
+        drawn = [(index, sample) for index in objects for sample in visit_samples(store, index, random, rasterizer, size)]
+        numbers, samples = zip(*drawn)
         write_shard(path, samples, numbers)
         if progress:
             progress(number)
@@ -100,12 +159,12 @@ def write_examination_shards(store: ObjectStore, indices: Sequence[int], folder:
     """Write the fixed views of held-out objects, not deformed, on which all networks are compared."""
     folder.mkdir(parents=True, exist_ok=True)
     rasterizer = choose_rasterizer("auto")
-    for first in range(0, len(indices), SHARD_SAMPLES // views):
+    for first in range(0, len(indices), EXAMINATION_SAMPLES // views):
         path = folder / f"{first:05d}.shard"
         if path.is_file():
             continue
         samples, numbers = [], []
-        for index in indices[first : first + SHARD_SAMPLES // views]:
+        for index in indices[first : first + EXAMINATION_SAMPLES // views]:
             for view in range(views):
                 random = np.random.default_rng([seed, index, view])
                 samples.append(draw_sample(store, index, random, rasterizer, warped=False))

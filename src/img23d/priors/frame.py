@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 IMAGE_SIZE = 128  # pixels along each side of the crop
-VOLUME_SIZE = 64  # rays along each side of the volume
+PIXELS_PER_RAY = 2
+VOLUME_SIZE = IMAGE_SIZE // PIXELS_PER_RAY  # rays along each side of the volume
 DEPTH_BINS = 64
 DEPTH_RANGE = 1.25  # the volume's samples lie at mid-depth -DEPTH_RANGE .. DEPTH_RANGE, ends included
 TRUNCATION = 0.12  # largest signed distance told, in half-widths

@@ -23,8 +23,9 @@ class TrainOptions:
         weight_decay: of AdamW, on weights of convolutions only.
         ema: how much of the averaged weights one step keeps.
         clip: largest norm of the gradient.
-        shards: files of 128 samples rendered beforehand (cpu and tiny); the gpu size renders fresh ones all the time.
+        shards: files of about 150 samples rendered beforehand (cpu and tiny); the gpu size renders fresh ones all the time.
         procedural: objects made by code besides those of the data folders.
+        variants: deformed and joined objects of the data folders, besides these.
         workers: processes that draw (gpu size); 0 means one fewer than there are cores.
         draw_device: where they carve and draw: ``cpu`` or ``cuda``.
         cache: folder for carved solids and samples; "" means ``OUT/cache``.
@@ -46,7 +47,8 @@ class TrainOptions:
     ema: float = 0.998
     clip: float = 1.0
     shards: int = 200
-    procedural: int = 400
+    procedural: int = 1500
+    variants: int = 1500
     workers: int = 0
     draw_device: Literal["cpu", "cuda"] = "cpu"
     cache: str = ""

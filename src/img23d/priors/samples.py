@@ -175,7 +175,7 @@ def finish_picture(random: np.random.Generator, rgb: np.ndarray, alpha: np.ndarr
 
 def frustum_volume(scene: Scene, depth: Tensor, hit: Tensor, size: int) -> Tensor:
     """(D, h, w) int8 signed distance at the volume's samples, in units of the truncation."""
-    device, rays, bins = scene.solid.device, frame.VOLUME_SIZE, frame.DEPTH_BINS
+    device, rays, bins = scene.solid.device, size // frame.PIXELS_PER_RAY, frame.DEPTH_BINS
     volume = torch.full((bins, rays, rays), 127, dtype=torch.int8, device=device)
     if not bool(hit.any()):
         return volume

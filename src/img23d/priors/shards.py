@@ -11,12 +11,12 @@ import numpy as np
 from img23d.priors import frame
 from img23d.priors.samples import Sample
 
-MAGIC = b"img23d-shard-2\n"
+MAGIC = b"img23d-shard-3\n"
 
 
 def record_layout(size: int = frame.IMAGE_SIZE) -> list[tuple[str, type, tuple[int, ...]]]:
-    """Name, type and shape of each part of a record, in order."""
-    volume = (frame.DEPTH_BINS, frame.VOLUME_SIZE, frame.VOLUME_SIZE)
+    """Name, type and shape of each part of a record of pictures of ``size`` pixels a side, in order."""
+    volume = (frame.DEPTH_BINS, size // frame.PIXELS_PER_RAY, size // frame.PIXELS_PER_RAY)
     return [
         ("rgb", np.uint8, (size, size, 3)), ("mask", np.uint8, (size, size)), ("thickness", np.uint8, (2, size, size)),
         ("hit", np.bool_, (size, size)), ("depth", np.float16, (2, size, size)), ("normal", np.int8, (size, size, 3)),
@@ -25,20 +25,20 @@ def record_layout(size: int = frame.IMAGE_SIZE) -> list[tuple[str, type, tuple[i
 
 
 def pack_sample(sample: Sample) -> bytes:
-    """One sample as bytes."""
+    """One sample as bytes, the picture's size first."""
     parts = []
     for name, kind, shape in record_layout(len(sample.mask)):
         array = getattr(sample, name)
         if array.shape != shape or array.dtype != kind:
             raise ValueError(f"{name} must be {np.dtype(kind)} {shape}, got {array.dtype} {array.shape}")
         parts.append(np.ascontiguousarray(array).tobytes())
-    return zlib.compress(b"".join(parts), 1)
+    return np.uint16(len(sample.mask)).tobytes() + zlib.compress(b"".join(parts), 1)
 
 
-def unpack_sample(data: bytes, size: int = frame.IMAGE_SIZE) -> Sample:
+def unpack_sample(data: bytes) -> Sample:
     """The sample that `pack_sample` packed."""
     parts: dict[str, np.ndarray] = {}
-    raw, start = zlib.decompress(data), 0
+    size, raw, start = int(np.frombuffer(data[:2], np.uint16)[0]), zlib.decompress(data[2:]), 0
     for name, kind, shape in record_layout(size):
         count = int(np.prod(shape))
         parts[name] = np.frombuffer(raw, kind, count, start).reshape(shape)

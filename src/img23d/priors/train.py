@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from img23d.errors import InputError
-from img23d.priors.dataset import ProceduralSource, split_objects, write_examination_shards, write_learning_shards
+from img23d.priors import frame
+from img23d.priors.dataset import ProceduralSource, VariantSource, split_objects, write_examination_shards, write_learning_shards
 from img23d.priors.export import split_file
 from img23d.priors.live import LiveSource
 from img23d.priors.objects import Source
@@ -17,10 +18,11 @@ from img23d.priors.store import ObjectStore
 from img23d.priors.trainer import ShardSource, run_training
 
 PART_MB = 16.0
+FINE, COARSE = 80, 64  # samples along each side of carved solids, for pictures of full and half size
 
 
-def gather_sources(places: Sequence[str | Path], procedural: int) -> list[Source]:
-    """The objects of all folders and packs, then ``procedural`` ones made by code.
+def gather_sources(places: Sequence[str | Path], procedural: int, variants: int = 0) -> list[Source]:
+    """The objects of all folders and packs, then ``procedural`` ones made by code, then ``variants`` of those not held out.
 
     Raises:
         InputError: there are none, or a place does not exist.
@@ -30,10 +32,17 @@ def gather_sources(places: Sequence[str | Path], procedural: int) -> list[Source
         if not Path(place).exists():
             raise InputError(f"there is no folder or pack {place}", "--data FOLDER with textured GLB objects")
         sources.extend(open_sources(place))
+    bases = [sources[index] for index in split_objects(sources)[0]]
     sources.extend(ProceduralSource(seed) for seed in range(procedural))
+    sources.extend(VariantSource(bases, seed) for seed in range(variants if bases else 0))
     if not sources:
         raise InputError("no objects to learn from", "--data FOLDER with textured GLB objects, or procedural objects")
     return sources
+
+
+def picture_size(options: TrainOptions) -> int:
+    """Pixels along each side of the pictures to draw beforehand: half of them where the training never sees full size."""
+    return frame.IMAGE_SIZE // 2 if resolved(options).half_size >= 1.0 else frame.IMAGE_SIZE
 
 
 def train_prior(
@@ -60,22 +69,23 @@ def train_prior(
     """
     options, out = resolved(options), Path(out)
     cache = Path(options.cache) if options.cache else out / "cache"
-    sources = gather_sources(data_folders, options.procedural)
-    store = ObjectStore(sources, cache / "solids")
+    sources = gather_sources(data_folders, options.procedural, options.variants)
     learn, examine = split_objects(sources)
-    write_examination_shards(store, examine, cache / "examination")
+    write_examination_shards(ObjectStore(sources, cache / "solids", resolution=FINE), examine, cache / "examination")
     examination = cache / "examination" if examine else None
     if options.size == "gpu":
         places = [str(place) for place in data_folders]
         workers = options.workers or max((os.cpu_count() or 2) - 1, 1)
-        live = LiveSource(places, options.procedural, cache / "solids", options.seed, options.batch, workers, options.draw_device)
+        live = LiveSource(places, options.procedural, options.variants, cache / "solids", options.seed, options.batch, workers, options.draw_device)
         try:
             figures = run_training(options, live, examination, out, resume, progress)
         finally:
             live.close()
     else:
         told = (lambda shard: progress({"shard": float(shard)})) if progress else None
-        write_learning_shards(store, learn, cache / "learning", options.shards, options.seed, told)
+        size = picture_size(options)
+        store = ObjectStore(sources, cache / "solids", resolution=COARSE if size < frame.IMAGE_SIZE else FINE)
+        write_learning_shards(store, learn, cache / "learning", options.shards, options.seed, told, size)
         source = ShardSource(cache / "learning", options.batch, options.seed)
         figures = run_training(options, source, examination, out, resume, progress)
     split_file(out / "checkpoint.pt", PART_MB)

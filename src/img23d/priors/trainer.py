@@ -95,7 +95,7 @@ class Trainer:
             group["lr"] = self.rate()
         random = np.random.default_rng([self.options.seed, self.step, 1])
         inputs, truth = make_batch(self.source.samples(self.step), random, self.device)
-        if self.small:
+        if self.small and inputs.shape[-1] == frame.IMAGE_SIZE:
             inputs, truth = halve(inputs, truth)
         with mixed_precision(self.device):
             answer = self.network(inputs.contiguous(memory_format=torch.channels_last))
