@@ -21,11 +21,17 @@ def asset():
 
 
 def test_a_photo_of_the_asset_itself_agrees(asset, ball, context):
-    drawn = draw_asset(asset, ball.cameras, 96, 96, context.rasterizer)
-    views = Views(ball.cameras, torch.full((1, 96, 96, 3), 0.6), drawn.mask)
+    views = Views(ball.cameras, torch.full((1, 96, 96, 3), 0.6), coverage(asset, ball, context))
     found = fidelity(views, asset, context.rasterizer)
-    assert found.silhouette_iou == 1.0
+    assert found.silhouette_iou > 0.994  # coverage from a 2 x 2 picture, which a half-covered pixel fails, gives .989
     assert found.psnr > 40
+
+
+def coverage(asset, ball, context, finer=8):
+    """(1, 96, 96) how much of each pixel the asset covers, from 64 samples."""
+    points = ball.cameras.project(asset.mesh.vertices)
+    hit = context.rasterizer.face_ids(points, asset.mesh.faces, 96 * finer, 96 * finer) >= 0
+    return torch.nn.functional.avg_pool2d(hit.float(), finer)
 
 
 def test_known_errors_are_measured(asset, ball, context):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 import trimesh
 
 from img23d.priors import dataset
-from img23d.priors.dataset import held_out
+from img23d.priors.dataset import VariantSource, held_out, visits
 from img23d.priors.embedded import predict
 from img23d.priors.live import LiveSource
-from img23d.priors.objects import family_of
+from img23d.priors.objects import family_of, list_objects
 from img23d.priors.options import TrainOptions
 from img23d.priors.pack import pack_objects
 from img23d.priors.shards import ShardFolder
@@ -32,10 +35,12 @@ def folder(tmp_path):
     return place
 
 
-def test_training_from_a_folder_draws_learns_and_exports(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "SHARD_SAMPLES", 4)
+@pytest.mark.parametrize("half_size, side", [(0.0, 128), (1.0, 64)])
+def test_training_from_a_folder_draws_learns_and_exports(folder, tmp_path, monkeypatch, half_size, side):
+    monkeypatch.setattr(dataset, "SHARD_VISITS", 3)
+    monkeypatch.setattr(dataset, "VIEWS", 2)
     told: list[dict[str, float]] = []
-    options = TrainOptions(size="tiny", steps=2, batch=2, shards=1, procedural=0, half_size=0.0, validate_minutes=60.0)
+    options = TrainOptions(size="tiny", steps=2, batch=2, shards=1, procedural=0, variants=2, half_size=half_size, validate_minutes=60.0)
     last = train_prior(options, [folder], tmp_path / "out", progress=told.append)
     assert last["step"] == 2 and {"iou", "inflated_iou", "elevation_deg"} <= last.keys() and "shard" in told[0]
     learnt = set(ShardFolder(tmp_path / "out" / "cache" / "learning").objects().tolist())
@@ -43,16 +48,18 @@ def test_training_from_a_folder_draws_learns_and_exports(folder, tmp_path, monke
     assert examined and not learnt & examined
     assert (tmp_path / "out" / "checkpoint.pt.00").stat().st_size <= 16e6
     sample = ShardFolder(tmp_path / "out" / "cache" / "learning")[0]
+    assert sample.mask.shape == (side, side) and sample.volume.shape[1:] == (side // 2, side // 2)
 
     rgb, mask = torch.from_numpy(sample.rgb.copy()).float() / 255, torch.from_numpy(sample.mask.copy()).float() / 255
-    said = predict(rgb, mask, None, "cpu", tmp_path / "out" / "shape.safetensors")
+    rgb, mask = (torch.nn.functional.interpolate(part[None, None], size=(128, 128))[0, 0] for part in (rgb[..., 0], mask))
+    said = predict(rgb[..., None].expand(128, 128, 3), mask, None, "cpu", tmp_path / "out" / "shape.safetensors")
     assert said.volume.isfinite().all() and 0 < said.fov < 1.1
 
 
 @pytest.mark.slow
 def test_fresh_samples_come_from_worker_processes_and_a_pack(folder, tmp_path):
     pack_objects(folder, tmp_path / "objects.pack")
-    source = LiveSource([str(tmp_path / "objects.pack")], 0, tmp_path / "solids", 1, batch=2, workers=1, keep=3, begin=2)
+    source = LiveSource([str(tmp_path / "objects.pack")], 0, 0, tmp_path / "solids", 1, batch=2, workers=1, keep=3, begin=2)
     try:
         first, second = source.samples(0), source.samples(1)
         assert len(first) == len(second) == 2 and len(source.latest) <= 3
@@ -60,3 +67,17 @@ def test_fresh_samples_come_from_worker_processes_and_a_pack(folder, tmp_path):
     finally:
         source.close()
     assert not any(process.is_alive() for process in source.workers)
+
+
+def test_variants_are_new_shapes_and_the_same_for_the_same_seed(folder):
+    bases = list_objects(folder)
+    first, again, other = (VariantSource(bases, seed).load() for seed in (1, 1, 2))
+    assert np.array_equal(first.vertices, again.vertices) and np.array_equal(first.faces, again.faces)
+    assert first.vertices.shape != other.vertices.shape or not np.allclose(first.vertices, other.vertices)
+    assert first.vertices.min() >= -0.5 - 1e-6 and first.vertices.max() <= 0.5 + 1e-6
+
+
+def test_every_object_is_visited_before_any_comes_again():
+    order = list(itertools.islice(visits([3, 5, 8, 9], seed=2), 12))
+    assert all(sorted(order[first : first + 4]) == [3, 5, 8, 9] for first in (0, 4, 8))
+    assert len({tuple(order[first : first + 4]) for first in (0, 4, 8)}) > 1

@@ -32,7 +32,9 @@ def held_out(family: str, share: float = HELD_OUT) -> bool:
 
 def split_objects(sources: Sequence[Source]) -> tuple[list[int], list[int]]:
     """Indices of objects to learn from and of held-out ones; families stay together."""
-    examine = [k for k, source in enumerate(sources) if not isinstance(source, (ProceduralSource, VariantSource)) and held_out(source.family)]
+    examine = [
+        k for k, source in enumerate(sources) if not isinstance(source, (ProceduralSource, VariantSource)) and held_out(source.family)
+    ]
     return sorted(set(range(len(sources))) - set(examine)), examine
 
 

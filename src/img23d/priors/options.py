@@ -59,12 +59,12 @@ class TrainOptions:
 
 
 NETWORKS: dict[str, dict[str, object]] = {
-    "cpu": {"widths": (48, 96, 192), "blocks": (1, 1, 2), "volume_width": 96, "fine_width": 16},
+    "cpu": {"widths": (64, 128, 256), "blocks": (1, 2, 3), "volume_width": 96, "fine_width": 16},
     "gpu": {"widths": (96, 160, 256), "blocks": (2, 2, 3), "volume_width": 128, "fine_width": 32},
     "tiny": {"widths": (8, 16), "blocks": (1, 1), "volume_width": 8, "fine_width": 8},
 }
-BATCHES = {"cpu": 12, "gpu": 64, "tiny": 2}
-MINUTES = {"cpu": 75.0, "gpu": 25.0, "tiny": 1.0}
+BATCHES = {"cpu": 16, "gpu": 64, "tiny": 2}
+MINUTES = {"cpu": 110.0, "gpu": 25.0, "tiny": 1.0}
 PIECES = {"cpu": 0.0, "gpu": 8.0, "tiny": 0.0}
 HALF_SIZES = {"cpu": 1.0, "gpu": 0.3, "tiny": 0.5}
 

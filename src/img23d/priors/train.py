@@ -76,7 +76,9 @@ def train_prior(
     if options.size == "gpu":
         places = [str(place) for place in data_folders]
         workers = options.workers or max((os.cpu_count() or 2) - 1, 1)
-        live = LiveSource(places, options.procedural, options.variants, cache / "solids", options.seed, options.batch, workers, options.draw_device)
+        live = LiveSource(
+            places, options.procedural, options.variants, cache / "solids", options.seed, options.batch, workers, options.draw_device
+        )
         try:
             figures = run_training(options, live, examination, out, resume, progress)
         finally:
