@@ -156,7 +156,7 @@ def combine(inside: Tensor, near: Tensor, sign: Tensor, resolution: int, step: f
     # Farther from all that matters than the truncation nothing needs to be measured.
     matters = (inside | near.isfinite()).reshape(shape).cpu().numpy()
     margin = math.ceil(TRUNCATION / step) + 1
-    box = tuple(reach(matters.any(axis=tuple({0, 1, 2} - {axis})), margin) for axis in range(3))
+    box = tuple(reach(np.atleast_1d(matters.any(axis=tuple({0, 1, 2} - {axis}))), margin) for axis in range(3))
     carved = inside.reshape(shape).cpu().numpy()[box]
     value = np.where(carved, -distance_transform_edt(carved) + 0.5, distance_transform_edt(~carved) - 0.5) * step
     distance, side = near.reshape(shape).cpu().numpy()[box], sign.reshape(shape).cpu().numpy()[box]

@@ -111,7 +111,7 @@ def visits(indices: Sequence[int], seed: int) -> Iterator[int]:
 def visit_samples(
     store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, size: int = frame.IMAGE_SIZE
 ) -> Iterator[Sample]:
-    """Several views of one object, each deformed and lit anew; objects with photo-like textures give twice as many as flat-coloured ones."""
+    """Several views of one object, each deformed and lit anew; photo-like textures give twice as many as flat colours."""
     for _ in range(VIEWS // 2 if store.item(index).nearest else VIEWS):
         yield draw_sample(store, index, random, rasterizer, size=size)
 
