@@ -107,10 +107,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class Refine:
-    """DMTet: deformable tetrahedral grid, volume subdivision, differentiable marching tetrahedra."""
+    """A deformable grid with a differentiable surface: tets (DMTet) or cubes (FlexiCubes), refined round the surface."""
 
-    resolution: int = option(32, "cells along each side of the first tetrahedral grid", 8, 256)
-    subdivisions: int = option(1, "how often the tets round the surface are split in eight", 0, 3)
+    extractor: Literal["marching_tets", "flexicubes"] = option(
+        "marching_tets", "the grid and its surface: DMTet's tets, or FlexiCubes' cubes (sharper edges; backends.tetrahedra does not apply)"
+    )
+    resolution: int = option(32, "cells along each side of the first grid (flexicubes: half as many again)", 8, 256)
+    subdivisions: int = option(1, "how often the cells round the surface are split in eight", 0, 3)
     steps: int = option(80, "optimisation steps", 0, 100_000)
     image_size: int = option(320, "side of the rendered pictures in the last part; the first part uses half", 32, 2048, "px")
     learning_rate: float = option(0.004, "Adam's first step for the signed distances, in object units", 1e-6, 1)

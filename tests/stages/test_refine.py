@@ -7,10 +7,12 @@ import torch
 
 from img23d.config import Ramp, Refine
 from img23d.errors import FitError
-from img23d.fields.analytic import Sphere, Torus
+from img23d.fields.analytic import Box, Sphere, Torus
 from img23d.ops.render import render
 from img23d.ops.topology import euler_characteristic, is_closed_manifold, is_consistently_oriented, volume
-from img23d.stages.refine import field_sdf, refine, start, subdivided
+from img23d.stages.refine import refine
+from img23d.stages.refine_grid import field_sdf, finer_for_thin
+from img23d.stages.refine_tets import start
 
 QUICK = Refine(resolution=20, subdivisions=1, steps=24, image_size=96, learning_rate=0.01)
 
@@ -55,7 +57,7 @@ def test_a_surface_at_the_cube_s_faces_is_still_closed(ball, context):
 
 def test_subdivision_takes_the_field_s_own_values(context):
     state = start(Sphere(0.6), Refine(resolution=16), context)
-    finer = subdivided(state, Sphere(0.6), context)
+    finer = state.subdivided(Sphere(0.6), context)
     assert finer.spacing == state.spacing / 2
     exact = Sphere(0.6).sdf(finer.grid.vertices)
     assert float((finer.sdf() - exact)[finer.free].abs().max()) < 1e-6
@@ -65,7 +67,7 @@ def test_a_deformed_vertex_keeps_its_place_when_the_grid_is_split(context):
     state = start(Sphere(0.6), Refine(resolution=16), context)
     torch.manual_seed(0)
     state.offset = 0.3 * torch.randn_like(state.offset)
-    finer = subdivided(state, Sphere(0.6), context)
+    finer = state.subdivided(Sphere(0.6), context)
     old, new = state.vertices(), finer.vertices()
     nearest = torch.cdist(new[:400], old).amin(1)
     kept = nearest < 1e-6  # the corners of the split tets; the others are their edges' midpoints
@@ -115,8 +117,5 @@ def test_floaters_behind_one_silhouette_are_dropped_and_real_parts_kept(ball, co
 
 
 def test_thin_objects_get_a_finer_grid(context):
-    from img23d.fields.analytic import Box
-    from img23d.stages.refine import finer_for_thin
-
     assert finer_for_thin(Sphere(0.6), 24, context) == 24
     assert finer_for_thin(Box((0.8, 0.05, 0.05)), 24, context) == 36

@@ -43,12 +43,12 @@ class PatchTable(NamedTuple):
 
     Args:
         patch: (512, 12) int64, the number of the patch that each edge belongs to, -1 where the surface does not cross it.
-        count: (512,) int64, patches in the cube, 0 to 4.
+        patches: (512,) int64, patches in the cube, 0 to 4.
         double: (512,) int64, the side that one and the same patch crosses twice, -1 for none.
     """
 
     patch: Tensor
-    count: Tensor
+    patches: Tensor
     double: Tensor
 
 
@@ -111,7 +111,7 @@ def manifold_rows(code: Tensor, neighbours: Tensor) -> Tensor:
     Returns:
         (C,) int64 rows of the `patch_table`.
 
-    Reference: Wenger, Isosurfaces: Geometry, Topology, and Algorithms (2013), section 3.3.5, as in Shen et al., Flexible
+    Reference: Wenger, Isosurfaces: Geometry, Topology, and Algorithms (2013), as in Shen et al., Flexible
         Isosurface Extraction for Gradient-Based Mesh Optimization (2023), section 4.
     """
     double = patch_table(code.device).double

@@ -71,7 +71,7 @@ def flexicubes(
     local[active] = torch.arange(len(active), device=cubes.device)
     table = patch_table(cubes.device)
     row = manifold_rows(code[active], local[links.neighbours[active]])
-    count, patch = table.count[row], table.patch[row]
+    count, patch = table.patches[row], table.patch[row]
     dual = torch.where(patch >= 0, patch + (count.cumsum(0) - count)[:, None], -1)  # (A, 12) dual vertex of each crossed edge
     place, edge = (dual >= 0).nonzero().unbind(1)
     owner, cube = dual[place, edge], active[place]

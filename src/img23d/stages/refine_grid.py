@@ -1,0 +1,85 @@
+"""What refine's two kinds of grid share: their interface, their first distances, how fine they are."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from img23d.config import Refine
+from img23d.fields.grid import SdfField
+from img23d.ops.volume import volume_points
+from img23d.stages.context import Context
+
+BAND_RINGS = 2
+SMALL_AREA, FINEST = 2.0, 1.5  # square object units; the cube has 24
+
+
+class DeformableGrid(Protocol):
+    """The learnable state: a grid, the change of its signed distances, the vertices' offsets, and which vertices may move.
+
+    The distances are the field's plus a learnt change, so that a subdivided grid takes the field's own values at its new vertices
+    instead of the facets of the coarse grid. The surface comes with how uneven it is, a loss in units of the grid.
+    """
+
+    change: Tensor
+    offset: Tensor
+    spacing: float
+    free: Tensor
+
+    def sdf(self) -> Tensor:
+        """(N,) signed distances."""
+        ...
+
+    def vertices(self) -> Tensor:
+        """(N, 3) deformed positions."""
+        ...
+
+    def edges(self) -> Tensor:
+        """(E, 2) int64, each edge of the grid once."""
+        ...
+
+    def surface(self, sdf: Tensor, context: Context, final: bool = False) -> tuple[Tensor, Tensor, Tensor | float]:
+        """Vertices (M, 3), faces (F, 3) and unevenness of the surface of these distances, to learn from or, ``final``, to keep."""
+        ...
+
+    def learnt(self, options: Refine, slower: float) -> list[dict[str, Any]]:
+        """Adam's groups of what is learnt, each with ``frozen``, the rows that stay."""
+        ...
+
+    def subdivided(self, field: SdfField, context: Context) -> DeformableGrid:
+        """The part of the grid round the surface, split in eight, where it is now."""
+        ...
+
+
+@torch.no_grad()
+def finer_for_thin(field: SdfField, resolution: int, context: Context) -> int:
+    """A finer grid, up to `FINEST` times, for objects with little surface: thin ones need it and pay no more faces for it."""
+    points = volume_points(2 * resolution).reshape(-1, 3).to(context.device)
+    shell = 1.0 / resolution
+    area = 8.0 * float((field.sdf(points).abs() < shell).float().mean()) / (2 * shell)
+    return round(resolution * min(FINEST, max(1.0, (SMALL_AREA / max(area, 1e-6)) ** 0.5)))
+
+
+@torch.no_grad()
+def field_sdf(field: SdfField, vertices: Tensor) -> Tensor:
+    """(N,) the field's distances, positive on the faces of the cube, where the surface must close."""
+    sdf = field.sdf(vertices)
+    return torch.where(on_cube(vertices), sdf.abs().clamp_min(1e-3), sdf)
+
+
+def on_cube(vertices: Tensor) -> Tensor:
+    """(N,) bool: on the faces of [-1, 1]^3."""
+    return (vertices.abs() > 1 - 1e-4).any(1)
+
+
+def incoherence(state: DeformableGrid, edges: Tensor) -> Tensor:
+    """Mean squared difference, along grid edges, of what was learnt: the surface moves as a whole, not vertex by vertex.
+
+    It stands for the Laplacian of the extracted mesh, which would not do: a mesh's vertices slide along grid edges, and gathering
+    them in clumps at the grid's vertices lowers it while the surface turns into terraces.
+    """
+    change = (state.change[edges[:, 0]] - state.change[edges[:, 1]]) / state.spacing
+    offset = torch.tanh(state.offset[edges[:, 0]]) - torch.tanh(state.offset[edges[:, 1]])
+    return change.square().mean() + offset.square().mean()
