@@ -95,14 +95,14 @@ class Fit:
     samples: int = option(48, "samples along each ray", 8, 1024)
     learning_rate: float = option(0.006, "Adam's step in object units", 1e-6, 1)
     color_learning_rate: float = option(0.05, "Adam's step for the colour field", 1e-6, 1)
-    sharpness: Ramp = ramp(30.0, 240.0)
+    sharpness: Ramp = ramp(120.0, 300.0)
     rgb: Ramp = constant(1.0)
     mask: Ramp = constant(1.0)
     depth: Ramp = constant(0.1)
     normal: Ramp = constant(0.1)
     eikonal: Ramp = constant(0.03)
-    volume: Ramp = constant(2.0)
-    smooth: Ramp = constant(0.3)
+    volume: Ramp = constant(4.0)
+    smooth: Ramp = constant(0.1)
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,6 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
         ConfigError: unknown preset or key, value of the wrong type or out of range.
     """
     from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     path = _preset_path(str(preset))
@@ -215,7 +214,26 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
     chosen.pop("description", None)
     for key in _leaves(OmegaConf.to_container(chosen)):
         _check_key(key, known, f"preset {path.name}")
-    items = []
+    return replace(_merged([tree, chosen], overrides, path.stem), preset=path.stem)
+
+
+def changed(config: Config, overrides: Iterable[str]) -> Config:
+    """Options with ``key.path=value`` strings applied, checked like those of a preset.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    from omegaconf import OmegaConf
+
+    return _merged([OmegaConf.structured(config)], overrides, config.preset)
+
+
+def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
+    """Trees of options and then overrides, of which the later ones win, as checked options."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    known, items = list(keys(Config())), []
     for item in overrides:
         key, separator, value = item.partition("=")
         if not separator or not key.strip():
@@ -223,14 +241,13 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
         _check_key(key.strip(), known, "--set")
         items.append(f"{key.strip()}={value}")
     try:
-        merged = OmegaConf.merge(tree, chosen, OmegaConf.from_dotlist(items))
-        config = OmegaConf.to_object(merged)
+        config = OmegaConf.to_object(OmegaConf.merge(*trees, OmegaConf.from_dotlist(items)))
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", "") or ""
-        raise ConfigError(f"{key}: {str(error).splitlines()[0]}", f"img23d presets show {path.stem}") from error
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}", f"img23d presets show {preset}") from error
     assert isinstance(config, Config)
     check_ranges(config)
-    return replace(config, preset=path.stem)
+    return config
 
 
 def keys(node: Any, prefix: str = "") -> Iterable[str]:

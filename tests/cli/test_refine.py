@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from img23d import config
-from img23d.cli.refine import changed
+from img23d.config import changed
 from img23d.record import Given, Targets, keep
 
 

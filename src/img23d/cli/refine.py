@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +33,6 @@ from img23d.cli.targets import make_folder, mesh_formats
 from img23d.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from img23d.config import Config
     from img23d.pipeline import Result
 
 
@@ -102,18 +99,8 @@ def reopen_run(folder: Path, preset: str | None, flags: list[str], progress: Sta
     from img23d.record import reopen
 
     run = reopen(folder)
-    chosen = config.load(preset, flags) if preset else changed(run.config, flags)
+    chosen = config.load(preset, flags) if preset else config.changed(run.config, flags)
     progress("load", 0.0)
     from img23d.refinement import refine_run
 
     return refine_run(run, chosen, None, progress)
-
-
-def changed(options: Config, flags: list[str]) -> Config:
-    """Options with overrides applied, checked like those of a preset."""
-    from img23d import config
-
-    with tempfile.TemporaryDirectory(prefix="img23d-") as folder:
-        recorded = Path(folder) / f"{options.preset}.yaml"
-        recorded.write_text(json.dumps(asdict(options)), encoding="utf-8")
-        return config.load(recorded, flags)
