@@ -172,3 +172,22 @@ def test_same_input_same_texture(egg):
     mesh, views, made = egg
     again = texture(views, prior(), mesh, OPTIONS, CONTEXT)
     assert torch.equal(made.base_color, again.base_color) and torch.equal(made.uv, again.uv)
+
+
+def test_a_face_seen_from_the_front_does_not_look_out_of_the_back(monkeypatch):
+    """Left and right agree in the photo, so it shows the front; front and back have the same shape, but not the same drawing."""
+
+    def face(points):
+        eyes = (points[..., 0].abs() - 0.2).square() + (points[..., 1] - 0.2).square() < 0.012
+        return torch.where((eyes & (points[..., 2] > 0))[..., None], torch.tensor([0.05, 0.05, 0.3]), torch.tensor([0.9, 0.7, 0.5]))
+
+    monkeypatch.setitem(globals(), "paint", face)
+    made = trimesh.creation.icosphere(5, 0.8)
+    made.apply_scale((0.8, 1.0, 0.7))
+    mesh = as_mesh(made)
+    result = texture(photograph(mesh, orbit_degrees([0.0], 10.0, 3.0, 40.0)), prior(), mesh, OPTIONS, CONTEXT)
+    color, place = texel_points(result)
+    eyes = (place[:, 0].abs() - 0.2).square() + (place[:, 1] - 0.2).square() < 0.008
+    front, back = (color[eyes & side].mean(0) for side in (place[:, 2] > 0.3, place[:, 2] < -0.3))
+    assert float(front[0]) < 0.3
+    assert float(back[0]) > 0.6

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.ops.defringe import blur_inside, spread_smoothly
@@ -25,8 +26,10 @@ ENOUGH_SEEN = 0.01
 # Agreement that is assumed where no seen point tells, that is left where colours differ (boxes have other prints on every side, and
 # a wrong print still looks better than a smear), and from which on a mirror image beats a learnt guess.
 UNCONFIRMED, CONTRADICTED, CONFIRMED = 0.5, 0.3, 0.6
+# Cosines between a plane's normal and the direction to the camera: a plane through the camera, and one across the view.
+THROUGH, ACROSS = 0.35, 0.8
 # Blur of the photo seen from behind and width of what counts as its grain, shares of the picture's size; contrast of drawings.
-CALM, FINE, DRAWN = 0.02, 0.008, 0.05
+CALM, FINE, DRAWN = 0.05, 0.008, 0.05
 # At most so many mirror images, each with at least this mean trust on what was not known before.
 MIRRORS, LEAST_GAIN = 2, 0.01
 
@@ -103,6 +106,12 @@ def mirror_agreement(seen: tuple[Tensor, Tensor], mirrored: tuple[Tensor, Tensor
     return float(((DISAGREES - ((error * both).sum() / both.sum()).sqrt()) / (DISAGREES - AGREES)).clamp(CONTRADICTED, 1))
 
 
+def facing_camera(photo: Photo, plane: MirrorPlane) -> float:
+    """How much an upright plane lies across the view: 0 when the camera is on it, 1 when it looks at it straight."""
+    level = photo.sharp.camera.position[0] * photo.sharp.camera.position.new_tensor([1.0, 0.0, 1.0])
+    return float((F.normalize(level, dim=0) @ plane.normal.to(level)).abs())
+
+
 def mirror_layers(
     surface: Surface, photo: Photo, planes: list[MirrorPlane], seen: Layer, vertices: Points, texels: Points
 ) -> tuple[list[Layer], list[Layer]]:
@@ -112,6 +121,10 @@ def mirror_layers(
     left, known = dict(enumerate(planes)), seen.vertex_trust
     previews = {index: preview_mirror(photo, plane, vertices) for index, plane in left.items()}
     agreement = {index: mirror_agreement((seen.vertex_rgb, seen.vertex_trust), found) for index, found in previews.items()}
+    turned = {index: facing_camera(photo, plane) for index, plane in left.items()}
+    if any(turned[index] < THROUGH and agreement[index] > CONFIRMED for index in left):
+        # Its left is the mirror image of its right: it is seen from its front, and its back is not the mirror image of that.
+        left = {index: plane for index, plane in left.items() if turned[index] < ACROSS or agreement[index] > CONFIRMED}
     while left and len(confirmed) + len(unconfirmed) < MIRRORS:
         gain = {i: left[i].score * agreement[i] * float((previews[i][1] - known).clamp(min=0).mean()) for i in left}
         best = max(gain, key=lambda index: gain[index])
