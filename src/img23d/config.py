@@ -125,7 +125,7 @@ class Refine:
     coherence: Ramp = constant(1.0)
     sdf_sign: Ramp = ramp(0.2, 0.01, 0.0, 0.25)
     anchor: Ramp = constant(1.0)
-    smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface", 0, 50)
+    smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface (flexicubes: a third)", 0, 50)
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,9 @@ def subdivide_cubes(cubes: Tensor, *features: Tensor) -> tuple[Tensor, tuple[Ten
     high = cubes[:, _corner(at >= 1)]
     count = int(cubes.max()) + 1 if len(cubes) else 1
     keys, inverse = torch.unique(low * count + high, return_inverse=True)
-    owner = torch.empty(len(keys), dtype=torch.int64, device=device)
-    owner[inverse.reshape(-1)] = torch.arange(inverse.numel(), device=device)
+    # of the cubes that share a vertex the first: the same one on every device
+    order = torch.arange(inverse.numel(), device=device)
+    owner = torch.full_like(keys, inverse.numel()).scatter_reduce_(0, inverse.reshape(-1), order, "amin")
     cube, place = owner // 27, owner % 27
     finer = []
     for values in features:

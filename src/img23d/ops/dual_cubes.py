@@ -53,6 +53,7 @@ class PatchTable(NamedTuple):
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def patch_table(device: torch.device) -> PatchTable:
     """Trace the surface over the sides of a cube, for every pattern of inside corners.
 

@@ -124,7 +124,7 @@ def finished(state: DeformableGrid, views: Views, options: Refine, context: Cont
         # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
         share = 1.0 if pieces(views) == 1 else SMALL_PART
         mesh = largest_components(Mesh(vertices, faces), share)
-        return make_manifold(taubin(mesh, options.smooth))
+        return make_manifold(taubin(mesh, round(options.smooth * state.smoothing)))
 
 
 def pieces(views: Views) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ class DeformableGrid(Protocol):
     offset: Tensor
     spacing: float
     free: Tensor
+    smoothing: ClassVar[float]  # share of the rounds of smoothing that this kind of surface needs
 
     def sdf(self) -> Tensor:
         """(N,) signed distances."""

@@ -6,7 +6,7 @@ Reference: Shen et al., Deep Marching Tetrahedra (2021).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,7 @@ class DeformableTets:
     offset: Tensor
     spacing: float
     free: Tensor
+    smoothing: ClassVar[float] = 1.0
 
     def sdf(self) -> Tensor:
         """(N,) signed distances."""
