@@ -104,8 +104,8 @@ def refine_mesh(
     keep(targets, mesh_path, given, source_key, config)
     shape = source.mesh if isinstance(source, TexturedMesh) else source
     placement = Placement.of(shape)
-    inside = placement.into(shape).to(context.device)
-    placed = replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside
+    inside = placement.into(shape)
+    placed = (replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside).to(context.device)
     photo = None if photo_path is None else cut_out(photo_path, given, config, steps)
     views, asset = improve(placed, photo, config, steps)
     return write_result(views, asset, targets, config, steps, mesh_path.name, placement.back(asset))
@@ -153,4 +153,4 @@ def vertex_colors(source: TexturedMesh) -> Tensor:
     """(N, 3) the texture's colour at each vertex (at one of its corners, where a seam gives it several)."""
     corner = torch.zeros(len(source.mesh.vertices), dtype=torch.int64)
     corner[source.mesh.faces.reshape(-1).cpu()] = source.uv_faces.reshape(-1).cpu()
-    return sample(source.base_color, source.uv[corner])
+    return sample(source.base_color, source.uv[corner.to(source.uv.device)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,3 +63,8 @@ class TexturedMesh:
             check_shape("normal_map", self.normal_map, None, None, 3)
         if self.vertex_normals is not None:
             check_shape("vertex_normals", self.vertex_normals, len(self.mesh.vertices), 3)
+
+    def to(self, device: torch.device | str) -> TexturedMesh:
+        """The same asset on another device."""
+        maps: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, mesh=self.mesh.to(device), **maps)

@@ -37,7 +37,7 @@ def retexture(source: TexturedMesh | Mesh, mesh: Mesh, options: Texture, context
     if isinstance(source, TexturedMesh):
         color = transfer_texture(source, low, options.size, (uv, uv_faces), seed=context.seed).base_color
     else:
-        color = torch.full((options.size, options.size, 3), PLAIN)
+        color = torch.full((options.size, options.size, 3), PLAIN, device=uv.device)
     normal_map = None
     if options.normal_map and len(mesh.faces) > len(low.faces):
         context.progress(0.7, "normal map")
@@ -53,8 +53,8 @@ def far_colors(source: TexturedMesh | Mesh, views: Views, context: Context) -> t
     Returns:
         (S, S, 3) sRGB and (S, S) 1 where there is one; all 0 for a mesh without colours.
     """
-    size = views.mask.shape[-1]
-    rgb, known = torch.zeros(size * size, 3), torch.zeros(size * size)
+    size, device = views.mask.shape[-1], views.mask.device
+    rgb, known = torch.zeros(size * size, 3, device=device), torch.zeros(size * size, device=device)
     if isinstance(source, TexturedMesh):
         projected = views.cameras.project(source.mesh.vertices)[0]
         faces = source.mesh.faces
