@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from img23d.ops.constants import constant
 from img23d.ops.silhouette import Silhouette, silhouette_edges
 
 
@@ -36,7 +37,7 @@ def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tens
         crossings come from the silhouette edges themselves, however small: over 99 % in both.
     """
     _, height, width, channels = image.shape
-    size = points.new_tensor([width, height])
+    size = constant((width, height), points)
     edges = silhouette_edges(points.detach(), faces)
     receivers, givers, amounts = [], [], []
     for axis in (0, 1):
@@ -82,7 +83,7 @@ def crossings(edges: Silhouette, ids: Tensor, points: Tensor, faces: Tensor, axi
     _, height, width = ids.shape
     along, lines = (width, height) if axis == 0 else (height, width)
     corner = points.double() if points.device.type != "mps" else points
-    start, stop = (corner[edges.view, end] * corner.new_tensor([width, height, 1.0]) for end in (edges.start, edges.stop))
+    start, stop = (corner[edges.view, end] * constant((width, height, 1.0), corner) for end in (edges.start, edges.stop))
     low, high = torch.minimum(start, stop)[:, 1 - axis], torch.maximum(start, stop)[:, 1 - axis]
     first = (low - 0.5).ceil().clamp(0, lines).long()
     count = ((high - 0.5).ceil().clamp(0, lines).long() - first).clamp(min=0)
@@ -121,8 +122,8 @@ def visible(
     pair, nearness = pair[candidate], nearness[candidate]
     slots, slot = torch.unique(pair, return_inverse=True)
     best = nearness.new_zeros(len(slots)).scatter_reduce_(0, slot, nearness, "amax")
-    winner = torch.nonzero(nearness == best[slot])[:, 0]
-    first = slot.new_full((len(slots),), len(pair)).scatter_reduce_(0, slot[winner], winner, "amin")
+    winner = torch.where(nearness == best[slot], torch.arange(len(pair), device=pair.device), len(pair))
+    first = slot.new_full((len(slots),), len(pair)).scatter_reduce_(0, slot, winner, "amin")
     return candidate[first]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from img23d.ops.constants import constant
 from img23d.ops.tetgrid import TET_EDGES
 
 # For each of the 16 inside/outside patterns (bit i set: corner i is outside) the tet edges that the triangles' corners lie on.
@@ -60,18 +61,18 @@ def surface_topology(tets: Tensor, sdf: Tensor) -> tuple[Tensor, Tensor]:
     outside_count = corner_outside.sum(-1, dtype=torch.int8)
     active = ((outside_count > 0) & (outside_count < 4)).nonzero()[:, 0]
     tets, corner_outside = tets[active], corner_outside[active]
-    code = (corner_outside * torch.tensor([1, 2, 4, 8], device=device)).sum(-1)
-    pairs = torch.tensor(TET_EDGES, device=device)
+    code = (corner_outside * constant((1, 2, 4, 8), tets)).sum(-1)
+    pairs = constant(TET_EDGES, tets)
     first, second = tets[:, pairs[:, 0]], tets[:, pairs[:, 1]]
-    crossing = corner_outside[:, pairs[:, 0]] != corner_outside[:, pairs[:, 1]]
-    first, second = first[crossing], second[crossing]
+    crossing = (corner_outside[:, pairs[:, 0]] != corner_outside[:, pairs[:, 1]]).reshape(-1)
+    crossed = crossing.nonzero()[:, 0]
+    first, second = first.reshape(-1)[crossed], second.reshape(-1)[crossed]
     keys, inverse = torch.unique(torch.minimum(first, second) * count + torch.maximum(first, second), return_inverse=True)
-    vertex_of_edge = torch.full(crossing.shape, -1, dtype=torch.int64, device=device)
-    vertex_of_edge[crossing] = inverse
+    vertex_of_edge = torch.full(crossing.shape, -1, dtype=torch.int64, device=device).index_copy(0, crossed, inverse).reshape(-1, 6)
     faces = []
     for triangles in (1, 2):
-        table = torch.tensor([row if len(row) == 3 * triangles else (0,) * (3 * triangles) for row in _TRIANGLES], device=device)
-        chosen = (outside_count[active] == 2) == (triangles == 2)
+        table = constant(tuple(row if len(row) == 3 * triangles else (0,) * (3 * triangles) for row in _TRIANGLES), tets)
+        chosen = ((outside_count[active] == 2) == (triangles == 2)).nonzero()[:, 0]
         faces.append(torch.gather(vertex_of_edge[chosen], 1, table[code[chosen]]).reshape(-1, 3))
     return torch.stack([keys // max(count, 1), keys % max(count, 1)], -1), torch.cat(faces)
 

@@ -25,11 +25,11 @@ def face_pairs(faces: Tensor) -> Tensor:
     if not len(faces):
         return faces.new_zeros(0, 2)
     low, high = _half_edges(faces)
-    order = torch.argsort(low * (int(faces.max()) + 1) + high, stable=True)
+    order = torch.argsort(low * (faces.max() + 1) + high, stable=True)
     low, high, owner = low[order], high[order], order % len(faces)
     same = (low[1:] == low[:-1]) & (high[1:] == high[:-1])
     before, after = F.pad(same, (1, 0)), F.pad(same, (0, 1))
-    exactly_two = same & ~before[:-1] & ~after[1:]
+    exactly_two = torch.nonzero(same & ~before[:-1] & ~after[1:])[:, 0]
     return torch.stack([owner[:-1][exactly_two], owner[1:][exactly_two]], -1)
 
 
@@ -38,7 +38,7 @@ def mesh_edges(faces: Tensor) -> Tensor:
     if not len(faces):
         return faces.new_zeros(0, 2)
     low, high = _half_edges(faces)
-    count = int(faces.max()) + 1
+    count = faces.max() + 1
     keys = torch.unique(low * count + high)
     return torch.stack([keys // count, keys % count], -1)
 

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from img23d.ops.constants import constant
+
 NEAR = 1e-4
 """Smallest z-depth, object units, that a corner may have: nothing is clipped, a face that comes nearer is left out whole."""
 
@@ -54,7 +56,7 @@ def face_ids(points: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
         Pineda, A parallel algorithm for polygon rasterization (1988), with the top-left fill rule of OpenGL and Direct3D.
     """
     exact = points.detach().to(torch.float32 if points.device.type == "mps" else torch.float64)
-    pixels = exact * exact.new_tensor([width, height, 1.0])
+    pixels = exact * constant((width, height, 1.0), exact)
     return torch.stack([view_ids(view[faces], height, width) for view in pixels]) if len(points) else faces.new_empty(0, height, width)
 
 
@@ -65,23 +67,29 @@ def view_ids(corners: Tensor, height: int, width: int) -> Tensor:
     best = corners.new_zeros(height * width)
     ids = kept.new_full((height * width,), -1)
     area = box[:, 2] * box[:, 3]
-    batch = (area.cumsum(0) - 1) // CHUNK if len(area) else area
-    for rows in torch.split(torch.arange(len(kept), device=kept.device), torch.unique_consecutive(batch, return_counts=True)[1].tolist()):
+    for rows in torch.split(torch.arange(len(kept), device=kept.device), batches(area)):
         face = rows.repeat_interleave(area[rows])
         first = area[rows].cumsum(0) - area[rows]
-        offset = torch.arange(len(face), device=face.device) - first.repeat_interleave(area[rows])
+        offset = torch.arange(len(face), device=face.device) - first.repeat_interleave(area[rows], output_size=len(face))
         column, row = box[face, 0] + offset % box[face, 2], box[face, 1] + offset // box[face, 2]
         centre = torch.stack([column, row], -1).to(corners.dtype) + 0.5
-        inside = covers(edges, face, centre)
+        inside = torch.nonzero(covers(edges, face, centre))[:, 0]
         face, centre, pixel = face[inside], centre[inside], (row * width + column)[inside]
         away = centre - corners[face, 0, :2]
         nearness = plane[face, 0] + plane[face, 1] * away[:, 0] + plane[face, 2] * away[:, 1]
         before = best.clone()
         best.scatter_reduce_(0, pixel, nearness, "amax")
-        wins = (nearness == best[pixel]) & (nearness > before[pixel])
+        wins = torch.nonzero((nearness == best[pixel]) & (nearness > before[pixel]))[:, 0]
         first_face = torch.full_like(ids, len(area)).scatter_reduce_(0, pixel[wins], face[wins], "amin")
         ids = torch.where(first_face < len(area), kept[first_face.clamp(max=max(len(area) - 1, 0))], ids)
     return ids.reshape(height, width)
+
+
+def batches(area: Tensor) -> list[int]:
+    """How many of the faces, of areas (K,) > 0, to take at a time: about `CHUNK` pixels."""
+    if int(area.sum()) <= CHUNK:
+        return [len(area)] if len(area) else []
+    return torch.unique_consecutive((area.cumsum(0) - 1) // CHUNK, return_counts=True)[1].tolist()
 
 
 def boxes(corners: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,20 +99,20 @@ def boxes(corners: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Ten
         their indices (K,), corners (K, 3, 3) turned to positive area, and boxes (K, 4) as first column, first row, columns, rows.
     """
     low, high = corners[..., :2].amin(1), corners[..., :2].amax(1)
-    limit = corners.new_tensor([width, height])
+    limit = constant((width, height), corners)
     first = torch.minimum((low - 0.5).ceil().clamp(min=0), limit)
     size = (torch.minimum((high - 0.5).floor(), limit - 1) - first + 1).clamp(min=0)
     (ax, ay), (bx, by), (cx, cy) = (corners[:, k, :2].unbind(-1) for k in range(3))
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     kept = torch.nonzero((corners[..., 2] > NEAR).all(1) & (size > 0).all(1) & (area != 0) & area.isfinite())[:, 0]
-    turn = corners.new_tensor([0, 2, 1], dtype=torch.int64)
-    corners = torch.where((area[kept] < 0)[:, None, None], corners[kept][:, turn], corners[kept])
+    corners, flipped = corners[kept], (area[kept] < 0)[:, None, None]
+    corners = torch.where(flipped, torch.stack([corners[:, k] for k in (0, 2, 1)], 1), corners)
     return kept, corners, torch.cat([first[kept], size[kept]], -1).long()
 
 
 def edge_functions(corners: Tensor) -> Edges:
     """The edges opposite to each corner of (K, 3, 3) faces with positive area."""
-    a, b = corners[:, [1, 2, 0], :2], corners[:, [2, 0, 1], :2]
+    a, b = corners[..., :2].roll(-1, 1), corners[..., :2].roll(-2, 1)
     inclusive = (b[..., 1] < a[..., 1]) | ((b[..., 1] == a[..., 1]) & (b[..., 0] > a[..., 0]))
     forward = (a[..., 1] < b[..., 1]) | ((a[..., 1] == b[..., 1]) & (a[..., 0] < b[..., 0]))
     direction = torch.where(forward[..., None], b - a, a - b)

@@ -17,5 +17,8 @@ def check_index(name: str, tensor: torch.Tensor, columns: int, limit: int) -> No
     check_shape(name, tensor, None, columns)
     if tensor.dtype != torch.int64:
         raise ValueError(f"{name} must be int64, got {tensor.dtype}")
-    if tensor.numel() and (int(tensor.min()) < 0 or int(tensor.max()) >= limit):
+    if not tensor.numel():
+        return
+    least, most = torch.stack(torch.aminmax(tensor)).tolist()  # one question to the device instead of two
+    if least < 0 or most >= limit:
         raise ValueError(f"{name} has entries outside 0..{limit - 1}")

@@ -20,6 +20,7 @@ OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the
 COLOR_RESOLUTION = 48
 TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
 COARSE_SAMPLES = 40
+TELL_EVERY = 8  # steps
 
 
 def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> FrozenGrid:
@@ -33,6 +34,7 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
     target = believed.clamp(-TRUNCATION, TRUNCATION)
     trust = upsample(prior.confidence[None], options.resolution)[0]
     pixels = observe(views)
+    on_object = torch.nonzero(pixels["mask"] > 0.5).flatten()
     optimizer = torch.optim.Adam(
         [
             {"params": field.residuals.parameters(), "lr": options.learning_rate},
@@ -41,10 +43,10 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         betas=(0.9, 0.98),
     )
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps, options.learning_rate * 0.05)
-    generator = context.generator()
+    generator, told = context.generator(), ""
     for step in range(options.steps):
         now = step / max(1, options.steps - 1)
-        picked = pick_pixels(pixels, options.rays, generator)
+        picked = pick_pixels(pixels, on_object, options.rays, generator)
         sdf = field.dense_sdf()
         slope = gradient(sdf)
         seen = render_rays(
@@ -66,7 +68,9 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         loss.backward()
         optimizer.step()
         decay.step()
-        context.progress((step + 1) / options.steps, f"loss {float(loss.detach()):.3f}")
+        if step % TELL_EVERY == 0 or step + 1 == options.steps:  # asking for a number makes an accelerator wait
+            told = f"loss {float(loss.detach()):.3f}"
+        context.progress((step + 1) / options.steps, told)
     with torch.no_grad():
         sdf = field.dense_sdf()
         if not bool((sdf < 0).any()):
@@ -85,12 +89,12 @@ def observe(views: Views) -> dict[str, Tensor]:
     return {name: value.flatten(0, 2) for name, value in maps.items()}
 
 
-def pick_pixels(pixels: dict[str, Tensor], count: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """A random batch: two thirds on the object, the rest anywhere in the picture."""
-    total, on_object = len(pixels["mask"]), torch.nonzero(pixels["mask"] > 0.5).flatten()
-    first = on_object[torch.randint(len(on_object), (2 * count // 3,), generator=generator).to(on_object.device)]
-    second = torch.randint(total, (count - len(first),), generator=generator).to(first.device)
-    chosen = torch.cat([first, second])
+def pick_pixels(pixels: dict[str, Tensor], on_object: Tensor, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """A random batch: two thirds of the pixels with these numbers, the rest anywhere in the picture."""
+    inside = torch.randint(len(on_object), (2 * count // 3,), generator=generator)
+    anywhere = torch.randint(len(pixels["mask"]), (count - len(inside),), generator=generator)
+    drawn = torch.cat([inside, anywhere]).to(on_object.device)
+    chosen = torch.cat([on_object[drawn[: len(inside)]], drawn[len(inside) :]])
     return {name: value[chosen] for name, value in pixels.items()}
 
 
@@ -145,7 +149,7 @@ def occupied_interval(sdf: Tensor, origins: Tensor, directions: Tensor, margin: 
     step = (far - near) / COARSE_SAMPLES
     depth = near[:, None] + step[:, None] * (torch.arange(COARSE_SAMPLES, device=origins.device) + 0.5)
     distance = sample_grid(sdf[None], origins[:, None] + depth[..., None] * directions[:, None])[..., 0]
-    close = distance < torch.maximum(distance.amin(-1, keepdim=True), distance.new_tensor(0.0)) + margin + step[:, None]
+    close = distance < distance.amin(-1, keepdim=True).clamp_min(0.0) + margin + step[:, None]
     first = close.float().argmax(-1)
     last = COARSE_SAMPLES - 1 - close.flip(-1).float().argmax(-1)
     return near + step * first, near + step * (last + 1)
