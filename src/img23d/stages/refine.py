@@ -9,6 +9,7 @@ Reference: Shen et al., Deep Marching Tetrahedra (2021) and Flexible Isosurface 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from scipy import ndimage
@@ -85,12 +86,14 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
         seen = render(mesh, chosen.cameras, size, size, context.rasterizer).views
         assert seen.depth is not None and seen.normal is not None
         assert chosen.depth is not None and chosen.normal is not None and chosen.confidence is not None
-        both = (seen.mask.detach() > 0.99) & (chosen.mask > 0.99)
-        trusted = chosen.confidence * both
+        both = torch.nonzero(((seen.mask.detach() > 0.99) & (chosen.mask > 0.99)).reshape(-1))[:, 0]
+        depth, normal, true_depth, true_normal, trusted = (
+            image.flatten(0, 2).index_select(0, both) for image in (seen.depth, seen.normal, chosen.depth, chosen.normal, chosen.confidence)
+        )
         loss = (
             options.mask.at(now) * mask_loss(seen.mask, chosen.mask) / chosen.mask.mean()
-            + options.depth.at(now) * pearson_depth_loss(seen.depth[both], chosen.depth[both], trusted[both])
-            + options.normal.at(now) * normal_cosine_loss(seen.normal[both], chosen.normal[both], trusted[both])
+            + options.depth.at(now) * pearson_depth_loss(depth, true_depth, trusted)
+            + options.normal.at(now) * normal_cosine_loss(normal, true_normal, trusted)
             + options.normal_consistency.at(now) * normal_consistency(vertices, faces)
             # lengths in units of the grid: the same weights at every resolution
             + options.coherence.at(now) * incoherence(state, edges)
@@ -102,17 +105,26 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        for group in optimizer.param_groups:
-            gradient = group["params"][0].grad
-            gradient[group["frozen"]] = 0
-            # Adam turns the faintest gradient into a full step; where only regularisers pull, that grows lumps
-            group["eps"] = float(gradient.square().mean().sqrt()) * CALM + 1e-12
+        calm(optimizer.param_groups)
         optimizer.step()
         decay.step()
         context.progress((step + 1) / options.steps, f"{len(faces)} faces")
     for group in learnt:
         group["params"][0].requires_grad_(False)
     return until
+
+
+def calm(groups: list[dict[str, Any]]) -> None:
+    """Hold what is frozen, and let only gradients that stand out take a full step.
+
+    Adam turns the faintest gradient into a full step; where only regularisers pull, that grows lumps.
+    """
+    gradients = [group["params"][0].grad for group in groups]
+    for group, gradient in zip(groups, gradients):
+        gradient[group["frozen"]] = 0
+    sizes = torch.stack([gradient.square().mean().sqrt() for gradient in gradients]).tolist()  # asks an accelerator only once
+    for group, size in zip(groups, sizes):
+        group["eps"] = size * CALM + 1e-12
 
 
 def finished(state: DeformableGrid, views: Views, options: Refine, context: Context) -> Mesh:
