@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from img23d.ops.constants import constant
 from img23d.ops.cubegrid import CubeLinks, cube_links
 from img23d.ops.dual_cubes import CUBE_EDGES, manifold_rows, patch_table
 from img23d.ops.march import move_zeros
@@ -99,7 +100,7 @@ def crossings(vertices: Tensor, cubes: Tensor, sdf: Tensor, cube: Tensor, edge: 
 
     Reference: section 4.2 there: u = (s_i a_i x_j - s_j a_j x_i) / (s_i a_i - s_j a_j).
     """
-    ends = torch.tensor(CUBE_EDGES, device=cubes.device)[edge]
+    ends = constant(CUBE_EDGES, cubes)[edge]
     number = cubes[cube[:, None], ends].reshape(-1)
     distance = sdf.index_select(0, number)
     if alpha is not None:
