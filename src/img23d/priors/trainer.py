@@ -138,7 +138,8 @@ class Trainer:
         path = self.out / CHECKPOINT
         if not path.is_file():
             return False
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        # To the host first: what belongs on the device goes there by itself, and Adam's step counts must not.
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["size"] != self.options.size:
             return False
         self.network.load_state_dict(state["network"])
