@@ -102,7 +102,7 @@ class Fit:
     normal: Ramp = constant(0.1)
     eikonal: Ramp = constant(0.03)
     volume: Ramp = constant(4.0)
-    smooth: Ramp = constant(0.1)
+    smooth: Ramp = constant(0.3)
 
 
 @dataclass(frozen=True)
