@@ -145,3 +145,10 @@ def test_the_device_that_is_not_there():
         pytest.skip("this machine has CUDA")
     with pytest.raises(BackendError, match="cuda"):
         pipeline.choose_device("cuda")
+
+
+def test_apples_gpu_is_refused_before_any_work_is_done():
+    from img23d.errors import BackendError
+
+    with pytest.raises(BackendError, match="double precision"):
+        pipeline.choose_device("mps")

@@ -80,10 +80,12 @@ def open_context(config: Config) -> Context:
 
 def choose_device(name: str) -> torch.device:
     """The device of that name, or the fastest that is there."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    cuda = torch.cuda.is_available()
     if name == "auto":
-        return torch.device("cuda" if there["cuda"] else "cpu")
-    if not there[name]:
+        return torch.device("cuda" if cuda else "cpu")
+    if name == "mps":
+        raise BackendError("Apple's GPU (mps) cannot compute in double precision, which several stages need", "--device cpu")
+    if name == "cuda" and not cuda:
         raise BackendError(f"device {name} is not available", "--device cpu, or install a torch build for your GPU (see img23d doctor)")
     return torch.device(name)
 
