@@ -28,7 +28,7 @@ from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
 from img23d.stages.refine_grid import DeformableGrid, incoherence
 
-VERSION = 1
+VERSION = 2
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 VIEWS_PER_STEP = 2
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
@@ -36,6 +36,7 @@ GRIDS: dict[str, Callable[[SdfField, Refine, Context], DeformableGrid]] = {
     "marching_tets": refine_tets.start,
     "flexicubes": refine_cubes.start,
 }
+SMALL_COVER, FINEST_PICTURE = 0.1, 1.5  # objects that cover less of the picture are thin, and are looked at more closely
 SMALL_PART = 0.05  # separate parts below this share of the largest one's volume are floaters
 
 
@@ -65,7 +66,7 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
     """Steps ``begin`` to ``until`` of the schedule; returns ``until``. The loop is the method: each loss is one line."""
     if until <= begin:
         return until
-    size = options.image_size if begin or not options.subdivisions else max(32, options.image_size // 2)
+    size = picture_size(views, options) if begin or not options.subdivisions else max(32, options.image_size // 2)
     size = min(size, views.mask.shape[-1])
     observed = smaller(views, size)
     edges = state.edges()
@@ -147,6 +148,12 @@ def pieces(views: Views) -> int:
         sizes = ndimage.sum_labels(mask, labels, range(1, count + 1))
         counts.append(int((sizes >= 0.01 * mask.sum()).sum()) if count else 0)
     return max(counts)
+
+
+def picture_size(views: Views, options: Refine) -> int:
+    """Side of the pictures of the last part: larger for objects that cover little of them, whose outline is most of what they show."""
+    cover = float((views.mask > 0.5).float().mean())
+    return round(options.image_size * min(FINEST_PICTURE, max(1.0, (SMALL_COVER / max(cover, 1e-6)) ** 0.5)))
 
 
 def smaller(views: Views, size: int) -> Views:
