@@ -15,7 +15,7 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE|DIR", hel
 Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE", help="draft, standard, fine, or a YAML file.")]
 Settings = Annotated[list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option, as fit.steps=200; may repeat.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
-Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads; 0 = all cores.")]
 Faces = Annotated[int | None, typer.Option("--faces", metavar="N", help="Faces of the mesh, at most.")]
 TextureSize = Annotated[int | None, typer.Option("--texture-size", metavar="N", help="Side of the texture in pixels.")]
