@@ -12,6 +12,7 @@ from torch import Tensor
 from img23d.fields.grid import FrozenGrid
 from img23d.io.images import save_image
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
+from img23d.stages.pictures import field_form, form_picture
 
 Scene = TypeVar("Scene", Views, ShapePrior)
 
@@ -64,8 +65,9 @@ def load_guess(folder: Path, device: torch.device | str = "cpu") -> tuple[Views,
 
 
 def save_field(field: FrozenGrid, folder: Path) -> None:
-    """field.safetensors."""
+    """field.safetensors, and its surface from four sides."""
     save_tensors(folder / "field.safetensors", {"sdf": field.sdf_volume, "color": field.color_volume})
+    save_image(folder / "form.png", field_form(field, field.sdf_volume.device))
 
 
 def load_field(folder: Path, device: torch.device | str = "cpu") -> FrozenGrid:
@@ -75,8 +77,9 @@ def load_field(folder: Path, device: torch.device | str = "cpu") -> FrozenGrid:
 
 
 def save_mesh_artifact(mesh: Mesh, folder: Path) -> None:
-    """mesh.safetensors."""
+    """mesh.safetensors, and the mesh from four sides."""
     save_tensors(folder / "mesh.safetensors", {"vertices": mesh.vertices, "faces": mesh.faces})
+    save_image(folder / "form.png", form_picture(mesh))
 
 
 def load_mesh_artifact(folder: Path, device: torch.device | str = "cpu") -> Mesh:
