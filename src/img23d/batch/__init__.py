@@ -5,10 +5,8 @@ This is the only place that survives any exception; it prints nothing.
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from img23d import __version__
 from img23d.backends.doctor import usable_cores
 from img23d.batch.items import Item, find_items, shard
 from img23d.batch.report import Entry, Report, finished_before
+from img23d.batch.stopping import Stop, stop_signals
 from img23d.batch.workers import Attempt, Made, Observer, OpenWorker, Progress, Task, Work, run_here, run_processes
 from img23d.errors import ConfigError, OutputError
 from img23d.run import digest, file_digest
@@ -84,12 +83,12 @@ def run_batch(
     ours = {name for _, name in earlier}
     waiting = [item for item in items if report.entries[item.name].status == "waiting"]
     tasks = [Task(item, out / item.name, formats, force or item.name in ours) for item in waiting]
-    with _polite_kill():
+    with stop_signals(at_once=jobs == 1) as stop:
         try:
             report.write()
             for entry in report.with_status("skipped"):
                 finished(entry)
-            with closing(_attempts(tasks, config, jobs, open_worker, _telling(report, observer or Observer()))) as attempts:
+            with closing(_attempts(tasks, config, jobs, open_worker, _telling(report, observer or Observer()), stop)) as attempts:
                 for ended in attempts:
                     finished(_conclude(report, ended))
         except KeyboardInterrupt:
@@ -141,13 +140,15 @@ def _telling(report: Report, observer: Observer) -> Observer:
     return Observer(started, observer.progressed)
 
 
-def _attempts(tasks: Sequence[Task], config: Any, jobs: int, open_worker: OpenWorker, observer: Observer) -> Generator[Attempt, None, None]:
+def _attempts(
+    tasks: Sequence[Task], config: Any, jobs: int, open_worker: OpenWorker, observer: Observer, stop: Stop
+) -> Generator[Attempt, None, None]:
     if jobs == 1:
-        return run_here(tasks, open_worker, config, observer)
+        return run_here(tasks, open_worker, config, observer, stop)
     threads = max(1, (getattr(config, "threads", 0) or usable_cores()) // jobs)
     if hasattr(config, "threads"):
         config = replace(config, threads=threads)
-    return run_processes(tasks, open_worker, config, observer, jobs, threads)
+    return run_processes(tasks, open_worker, config, observer, stop, jobs, threads)
 
 
 def _conclude(report: Report, ended: Attempt) -> Entry:
@@ -160,20 +161,3 @@ def _conclude(report: Report, ended: Attempt) -> Entry:
     folder = report.path.parent
     outputs = {str(path.relative_to(folder) if path.is_relative_to(folder) else path): path.stat().st_size for path in ended.made.files}
     return report.update(name, status="done", seconds=seconds, outputs=outputs, warnings=ended.made.warnings)
-
-
-@contextmanager
-def _polite_kill() -> Iterator[None]:
-    """Treat SIGTERM, which a cluster sends before it takes the machine away, like Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

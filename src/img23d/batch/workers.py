@@ -8,10 +8,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from img23d.batch.items import Item
+from img23d.batch.stopping import Stop, deaf_children
 from img23d.errors import BackendError
 from img23d.failures import Failure, describe
 
@@ -75,6 +75,7 @@ class Observer:
 
 Work = Callable[[Task, Progress], Made]
 OpenWorker = Callable[[Any], Work]
+LISTEN_S = 0.2  # longest time until a stop is noticed
 
 
 def attempt(work: Work, task: Task, progress: Progress) -> Attempt:
@@ -87,14 +88,22 @@ def attempt(work: Work, task: Task, progress: Progress) -> Attempt:
     return Attempt(task, time.monotonic() - began, made=made)
 
 
-def run_here(tasks: Sequence[Task], open_worker: OpenWorker, config: Any, observer: Observer) -> Generator[Attempt, None, None]:
-    """Do the tasks one after the other in this process."""
+def run_here(
+    tasks: Sequence[Task], open_worker: OpenWorker, config: Any, observer: Observer, stop: Stop
+) -> Generator[Attempt, None, None]:
+    """Do the tasks one after the other in this process; a stop that got lost on its way is noticed at the next progress."""
     if not tasks:
         return
     work = open_worker(config)
+
+    def progressed(task: Task, stage: str, fraction: float, text: str) -> None:
+        stop.check()
+        observer.progressed(task, stage, fraction, text)
+
     for task in tasks:
+        stop.check()
         observer.started(task)
-        yield attempt(work, task, partial(observer.progressed, task))
+        yield attempt(work, task, partial(progressed, task))
 
 
 @dataclass
@@ -108,7 +117,7 @@ class _Worker:
 
 
 def run_processes(
-    tasks: Sequence[Task], open_worker: OpenWorker, config: Any, observer: Observer, jobs: int, threads: int
+    tasks: Sequence[Task], open_worker: OpenWorker, config: Any, observer: Observer, stop: Stop, jobs: int, threads: int
 ) -> Generator[Attempt, None, None]:
     """Do the tasks in several processes, in the order in which they finish.
 
@@ -117,10 +126,12 @@ def run_processes(
         open_worker: module-level function, called once in each process; loads the models and returns what does a task.
         config: handed to ``open_worker``.
         observer: told what goes on.
+        stop: asked between any two messages; see there.
         jobs: processes.
         threads: threads of each process.
 
     Raises:
+        KeyboardInterrupt: it was asked to stop; all processes have ended.
         BackendError: a process could not load the models; the batch cannot go on.
     """
     waiting = list(reversed(tasks))
@@ -128,13 +139,14 @@ def run_processes(
     workers = [start() for _ in range(min(jobs, len(tasks)))]
     try:
         while workers:
+            stop.check()
             for worker in [w for w in workers if w.task is None]:
                 if waiting:
                     _hand_over(worker, waiting.pop(), observer)
                 else:
                     _dismiss(worker)
                     workers.remove(worker)
-            for pipe in wait([worker.pipe for worker in workers], timeout=1.0) if workers else ():
+            for pipe in wait([worker.pipe for worker in workers], timeout=LISTEN_S) if workers else ():
                 worker = next(w for w in workers if w.pipe is pipe)
                 ended = _listen(worker, observer)
                 if ended is None:
@@ -156,23 +168,10 @@ def _start(open_worker: OpenWorker, config: Any, threads: int) -> _Worker:
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(there, open_worker, config, threads), daemon=True)
-    with _deaf_to_ctrl_c():
+    with deaf_children():
         process.start()
     there.close()
     return _Worker(process, here)
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """A process started here ignores Ctrl-C from its first moment; the parent alone decides what it means."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _hand_over(worker: _Worker, task: Task, observer: Observer) -> None:
