@@ -126,6 +126,7 @@ class Refine:
     sdf_sign: Ramp = ramp(0.2, 0.01, 0.0, 0.25)
     anchor: Ramp = constant(1.0)
     smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface (flexicubes: a third)", 0, 50)
+    smooth_unseen: int = option(20, "rounds more where no view looks: outlines leave ridges beside them", 0, 200)
 
 
 @dataclass(frozen=True)

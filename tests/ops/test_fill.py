@@ -101,6 +101,16 @@ def test_detail_of_the_lower_layer_survives_the_shift():
     torch.testing.assert_close((texels - smooth)[far], noise[far], atol=1e-5, rtol=0)
 
 
+def test_no_ghost_of_the_lower_layer_shows_through_a_half_trusted_one():
+    """The shift carries the upper layer's colours where it is half trusted; the lower layer's finer detail may not stay on them."""
+    surface = surface_of(plate(81))
+    x, middle = surface.mesh.vertices[:, 0], surface.at_texels(surface.mesh.vertices)
+    lines = 0.2 * (torch.arange(len(middle)) % 2)[:, None].expand(-1, 3).to(middle)
+    below = Layer(torch.full((len(x), 3), 0.3), torch.ones_like(x), 0.3 + lines, torch.ones(len(middle)))
+    above = Layer(torch.full((len(x), 3), 0.6), torch.full_like(x, 0.5), torch.full((len(middle), 3), 0.6), torch.full((len(middle),), 0.5))
+    assert (lay_over(surface, below, above).texel_rgb - 0.6).abs().max() < 0.01
+
+
 def test_nothing_known_is_one_plain_colour():
     surface = surface_of(sphere(2))
     color = torch.tensor([0.2, 0.4, 0.6], dtype=torch.float64)

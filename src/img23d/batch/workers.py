@@ -88,9 +88,7 @@ def attempt(work: Work, task: Task, progress: Progress) -> Attempt:
     return Attempt(task, time.monotonic() - began, made=made)
 
 
-def run_here(
-    tasks: Sequence[Task], open_worker: OpenWorker, config: Any, observer: Observer, stop: Stop
-) -> Generator[Attempt, None, None]:
+def run_here(tasks: Sequence[Task], open_worker: OpenWorker, config: Any, observer: Observer, stop: Stop) -> Generator[Attempt, None, None]:
     """Do the tasks one after the other in this process; a stop that got lost on its way is noticed at the next progress."""
     if not tasks:
         return

@@ -18,6 +18,8 @@ from img23d.scene import Mesh
 
 # A layer's colours take hold over this length, and a shift fades over the other on a fully trusted layer; object units.
 GRIP, FADE = 0.008, 0.25
+# Trust in a layer from which nothing of the detail below shows through.
+GHOSTLY = 0.3
 # Trust of having nothing at all: keeps the problem solvable on parts that no layer reaches.
 NOTHING = 1e-3
 
@@ -93,7 +95,11 @@ def lay_over(surface: Surface, below: Layer, above: Layer) -> Layer:
     below_trust = below.vertex_trust.clamp(min=NOTHING)
     shift = surface.membrane.fit(above.vertex_rgb - below.vertex_rgb, trust.square() / GRIP**2, (1 - trust) * below_trust / FADE**2)
     vertex = torch.lerp(below.vertex_rgb + shift, above.vertex_rgb, trust[:, None])
-    texel = torch.lerp(below.texel_rgb + surface.at_texels(shift), above.texel_rgb, above.texel_trust[:, None])
+    # The shift makes the lower layer look like the upper one, but for detail finer than the mesh: left there, it would be a ghost.
+    ground = torch.cat([below.vertex_rgb, below.vertex_rgb + shift], -1)
+    old, new = surface.at_texels(ground).split(3, dim=-1)
+    detail = (below.texel_rgb - old) * (1 - above.texel_trust[:, None] / GHOSTLY).clamp(min=0)
+    texel = torch.lerp(new + detail, above.texel_rgb, above.texel_trust[:, None])
     return Layer(
         vertex.clamp(0, 1),
         torch.maximum(trust, below.vertex_trust),

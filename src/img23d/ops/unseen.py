@@ -145,8 +145,14 @@ def through_layer(surface: Surface, photo: Photo, vertices: Points, texels: Poin
     x, y, _ = source.camera.project(vertices.position)[0].unbind(-1)
     away = smoothstep((-facing(source.camera, vertices.position, vertices.normal) - 0.1) / 0.6)
     layer = smooth_layer(surface, sample(calm, x, y), away * sample(source.trust[..., None], x, y)[:, 0].clamp(0, 1))
+    return replace(layer, texel_rgb=layer.texel_rgb + photo_grain(photo, texels))
+
+
+def photo_grain(photo: Photo, texels: Points) -> Tensor:
+    """(P, 3) grain of the photo where each texel lies in the picture, whether the photo sees it or not."""
+    source = photo.sharp
     x, y, _ = source.camera.project(texels.position)[0].unbind(-1)
-    return replace(layer, texel_rgb=layer.texel_rgb + sample(grain(source.rgb, known), x, y))
+    return sample(grain(source.rgb, (source.trust > 0.99).to(source.rgb.dtype)), x, y)
 
 
 def grain(rgb: Tensor, known: Tensor) -> Tensor:
@@ -166,7 +172,7 @@ def grain(rgb: Tensor, known: Tensor) -> Tensor:
 
 
 def back_layer(prior: ShapePrior, photo: Photo, vertices: Points, texels: Points) -> Layer:
-    """The learnt colour of the last surface along each ray."""
+    """The learnt colour of the last surface along each ray, with the grain of the photo, which it is too coarse to have."""
     confidence = prior.back_confidence
     rgb = spread_smoothly(prior.back_rgb, (confidence > 0).to(confidence.dtype)) if bool((confidence > 0).any()) else prior.back_rgb
     found: list[Tensor] = []
@@ -178,7 +184,7 @@ def back_layer(prior: ShapePrior, photo: Photo, vertices: Points, texels: Points
         behind = 1 - ((last - depth - 0.02) / 0.03).clamp(0, 1)
         trust = sample(confidence[..., None], x, y)[:, 0].clamp(0, 1)
         found.extend((sample(rgb, x, y).clamp(0, 1), trust * ramp * behind))
-    return Layer(found[0], found[1], found[2], found[3])
+    return Layer(found[0], found[1], found[2] + photo_grain(photo, texels), found[3])
 
 
 def mean_color(photo: Photo) -> Tensor:

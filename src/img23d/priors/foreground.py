@@ -73,6 +73,10 @@ class ForegroundNetwork(nn.Module):
         self.coarse = nn.Conv2d(widths[0], 12 * 4, 1)
         self.head = nn.Sequential(nn.Conv2d(24, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 4, 1))
 
+    def inner(self) -> list[nn.Module]:
+        """The modules between the first and the last layers."""
+        return [self.down, self.encode, self.glance, self.up, self.decode]
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of being foreground.
 

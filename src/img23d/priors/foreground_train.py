@@ -19,6 +19,7 @@ from img23d.priors.backgrounds import random_background
 from img23d.priors.cutouts import Cutouts
 from img23d.priors.foreground import ForegroundNetwork, network_input
 from img23d.priors.foreground_scenes import ForegroundSample, compose
+from img23d.priors.muon import optimizers
 
 CHECKPOINT = "foreground-checkpoint.pt"
 LOG = "foreground-log.jsonl"
@@ -125,7 +126,7 @@ class ForegroundTrainer:
         torch.manual_seed(options.seed)
         self.network = ForegroundNetwork(options.widths)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=0.01, betas=(0.9, 0.99))
+        self.optimizers = optimizers(self.network, self.network.inner(), options.rate, weight_decay=0.01)
         self.step, self.seconds, self.loss = 0, 0.0, 0.0
         self.backgrounds = make_backgrounds(options.backgrounds, options.seed)
         self.recent: list[ForegroundSample] = []
@@ -162,15 +163,16 @@ class ForegroundTrainer:
     def one_step(self) -> None:
         """Draw a batch, lower its loss, and move the averaged weights."""
         begun = time.process_time()
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = self.rate()
         inputs, alpha, valid = batch_of(self.draw())
         self.network.train()
         loss = foreground_loss(self.network(inputs), alpha, valid)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -181,7 +183,8 @@ class ForegroundTrainer:
 
     def save(self) -> None:
         """Write the checkpoint in one rename."""
-        state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state: dict[str, Any] = {"network": self.network.state_dict(), "average": self.average.state_dict()}
+        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
         partial = self.out / (CHECKPOINT + ".partial")
         torch.save({**state, "step": self.step, "seconds": self.seconds, "loss": self.loss}, partial)
         partial.replace(self.out / CHECKPOINT)
@@ -192,8 +195,12 @@ class ForegroundTrainer:
         if not path.is_file():
             return False
         state: dict[str, Any] = torch.load(path, weights_only=True)
-        for name in ("network", "average", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
+        if "optimizers" not in state:  # from before Muon
+            return False
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(kept)
         self.step, self.seconds, self.loss = state["step"], state["seconds"], state["loss"]
         return True
 

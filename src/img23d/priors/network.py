@@ -106,6 +106,10 @@ class ShapeNetwork(nn.Module):
             nn.init.normal_(last.weight, std=1e-3)
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
+    def inner(self) -> list[nn.Module]:
+        """The modules between the first and the last layers."""
+        return [self.down_blocks, self.down, self.attention, self.up, self.up_blocks, self.fine_block]
+
     def forward(self, inputs: Tensor) -> Answer:
         """Answer for inputs (B, INPUTS, S, S) made by `network_inputs`."""
         x = self.stem(nn.functional.pixel_unshuffle(nn.functional.avg_pool2d(inputs, 2), 2))

@@ -19,6 +19,7 @@ from img23d.priors import frame
 from img23d.priors.batches import halve, make_batch
 from img23d.priors.export import export_network
 from img23d.priors.losses import Truth, prior_losses
+from img23d.priors.muon import optimizers
 from img23d.priors.network import ShapeNetwork
 from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
@@ -63,10 +64,7 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.network = ShapeNetwork(**NETWORKS[options.size]).to(self.device, memory_format=torch.channels_last)  # type: ignore[arg-type,call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        matrices = [p for p in self.network.parameters() if p.dim() > 1]
-        others = [p for p in self.network.parameters() if p.dim() <= 1]
-        groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.99))
+        self.optimizers = optimizers(self.network, self.network.inner(), options.rate, options.weight_decay)
         self.step, self.seconds = 0, 0.0
         self.recent: dict[str, float] = {}
 
@@ -91,7 +89,7 @@ class Trainer:
     def one_step(self) -> None:
         """Draw a batch, lower its loss, and move the averaged weights."""
         begun = time.perf_counter()
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = self.rate()
         random = np.random.default_rng([self.options.seed, self.step, 1])
         inputs, truth = make_batch(self.source.samples(self.step), random, self.device)
@@ -101,11 +99,12 @@ class Trainer:
             answer = self.network(inputs.contiguous(memory_format=torch.channels_last))
         losses = prior_losses(answer, truth)
         total = torch.stack(list(losses.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
         if bool(torch.isfinite(norm)):  # one broken sample must not spoil the weights
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
         self.move_average()
         self.step += 1
         told = {**losses, "total": total, "norm": norm}
@@ -126,7 +125,8 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint in one rename."""
         state = {
-            "network": self.network.state_dict(), "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "network": self.network.state_dict(), "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step, "seconds": self.seconds, "recent": self.recent, "size": self.options.size,
         }  # fmt: skip
         partial = self.out / (CHECKPOINT + ".partial")
@@ -140,11 +140,12 @@ class Trainer:
             return False
         # To the host first: what belongs on the device goes there by itself, and Adam's step counts must not.
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state["size"] != self.options.size:
+        if state["size"] != self.options.size or "optimizers" not in state:  # of another size, or from before Muon
             return False
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(kept)
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
         return True
 

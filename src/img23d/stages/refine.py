@@ -21,14 +21,14 @@ from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
 from img23d.ops.render import render
-from img23d.ops.smooth import taubin
+from img23d.ops.smooth import taubin, turned_away
 from img23d.ops.topology import largest_components, make_manifold
 from img23d.scene import Mesh, Views
 from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
 from img23d.stages.refine_grid import DeformableGrid, incoherence
 
-VERSION = 2
+VERSION = 3
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 VIEWS_PER_STEP = 2
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
@@ -137,7 +137,10 @@ def finished(state: DeformableGrid, views: Views, options: Refine, context: Cont
         # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
         share = 1.0 if pieces(views) == 1 else SMALL_PART
         mesh = largest_components(Mesh(vertices, faces), share)
-        return make_manifold(taubin(mesh, round(options.smooth * state.smoothing)))
+        mesh = taubin(mesh, round(options.smooth * state.smoothing))
+        # only what a view looks at has a right to be rough
+        rounds = round(options.smooth_unseen * state.smoothing)
+        return make_manifold(taubin(mesh, rounds, turned_away(mesh, views.cameras)))
 
 
 def pieces(views: Views) -> int:
