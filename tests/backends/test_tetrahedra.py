@@ -7,8 +7,9 @@ import torch
 
 from img23d.backends.tetrahedra import choose_tetrahedra
 from img23d.errors import BackendError
+from img23d.ops.band import surface_band
 from img23d.ops.march import marching_tetrahedra
-from img23d.ops.subdivide import subdivide, surface_band
+from img23d.ops.subdivide import subdivide
 from img23d.ops.tetgrid import tet_grid
 
 BACKENDS = ["auto", "torch", "kaolin"]

@@ -18,10 +18,11 @@ import torch
 
 from img23d.backends.tetrahedra import BackendTetrahedra, choose_tetrahedra
 from img23d.errors import BackendError
+from img23d.ops.band import surface_band
 from img23d.ops.decimate import decimate
 from img23d.ops.march import marching_tetrahedra
 from img23d.ops.mesh_losses import face_pairs, laplacian_loss, normal_consistency
-from img23d.ops.subdivide import subdivide, surface_band
+from img23d.ops.subdivide import subdivide
 from img23d.ops.tetgrid import tet_grid
 from img23d.ops.topology import is_closed_manifold, make_manifold
 from img23d.scene import Mesh, TetGrid

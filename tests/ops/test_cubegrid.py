@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from img23d.ops.cubegrid import crossed_cubes, cube_grid, cube_links, subdivide_cubes
+from img23d.ops.band import surface_band
+from img23d.ops.cubegrid import cube_grid, cube_links, subdivide_cubes
 from img23d.ops.dual_cubes import CUBE_EDGES
 
 
@@ -59,7 +60,7 @@ def test_eight_cubes_for_one_share_their_vertices_and_carry_linear_features():
 
 def test_a_part_of_a_grid_is_split_too():
     vertices, cubes = cube_grid(4)
-    part = cubes[crossed_cubes(cubes, vertices.norm(dim=1) - 0.4, 0)]
+    part = cubes[surface_band(cubes, vertices.norm(dim=1) - 0.4, 0)]
     finer, (places,) = subdivide_cubes(part, vertices)
     assert len(finer) == 8 * len(part) and len(torch.unique(finer)) == len(places)
 
@@ -67,6 +68,6 @@ def test_a_part_of_a_grid_is_split_too():
 def test_rings_grow_the_band_until_it_is_everything():
     vertices, cubes = cube_grid(8)
     sdf = vertices.norm(dim=1) - 0.5
-    counts = [int(crossed_cubes(cubes, sdf, rings).sum()) for rings in range(5)]
+    counts = [int(surface_band(cubes, sdf, rings).sum()) for rings in range(5)]
     assert counts[0] == int((((sdf > 0)[cubes].sum(1) % 8) > 0).sum())
     assert counts == sorted(counts) and counts[-1] == 512

@@ -5,9 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 
+from img23d.ops.band import surface_band
 from img23d.ops.march import marching_tetrahedra
 from img23d.ops.mesh_losses import tet_volumes
-from img23d.ops.subdivide import shortest_diagonal_first, subdivide, surface_band
+from img23d.ops.subdivide import shortest_diagonal_first, subdivide
 from img23d.ops.tetgrid import tet_grid, unique_edges
 from img23d.scene import TetGrid
 

@@ -77,19 +77,21 @@ def test_a_deformed_vertex_keeps_its_place_when_the_grid_is_split(context):
     assert float((finer.sdf() - Sphere(0.6).sdf(new)).abs().mean()) < 0.02
 
 
-def test_the_same_seed_gives_the_same_mesh(ball, context):
-    options = Refine(resolution=16, steps=4, image_size=48)
+@pytest.mark.parametrize("extractor", ["marching_tets", "flexicubes"])
+def test_the_same_seed_gives_the_same_mesh(ball, context, extractor):
+    options = Refine(extractor=extractor, resolution=14, steps=4, image_size=48)
     first, second = (refine(ball.views(64), Sphere(0.55), options, context) for _ in range(2))
     assert torch.equal(first.vertices, second.vertices) and torch.equal(first.faces, second.faces)
 
 
-def test_no_surface_is_an_error(ball, context):
+@pytest.mark.parametrize("extractor", ["marching_tets", "flexicubes"])
+def test_no_surface_is_an_error(ball, context, extractor):
     class Nothing:
         def sdf(self, x):
             return torch.ones_like(x[..., 0])
 
     with pytest.raises(FitError, match="no surface"):
-        refine(ball.views(64), Nothing(), QUICK, context)
+        refine(ball.views(64), Nothing(), replace(QUICK, extractor=extractor), context)
 
 
 def test_the_faces_of_the_cube_are_outside():

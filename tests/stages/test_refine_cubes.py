@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from img23d.config import Ramp, Refine
-from img23d.errors import FitError
 from img23d.fields.analytic import Box, Sphere, Torus
 from img23d.ops.render import render
 from img23d.ops.topology import euler_characteristic, is_closed_manifold, is_consistently_oriented, volume
@@ -79,18 +78,3 @@ def test_weights_are_learnt_and_the_rim_is_not(ball, context):
     assert float(state.weights[:, :8].abs().max()) > 0 and float(state.weights[:, 8:20].abs().max()) > 0
     assert float(state.change[state.free].abs().max()) > 0
     assert not bool(state.change[~state.free].any()) and not bool(state.offset[~state.free].any())
-
-
-def test_the_same_seed_gives_the_same_mesh(ball, context):
-    options = replace(QUICK, resolution=12, steps=4, image_size=48)
-    first, second = (refine(ball.views(64), Sphere(0.55), options, context) for _ in range(2))
-    assert torch.equal(first.vertices, second.vertices) and torch.equal(first.faces, second.faces)
-
-
-def test_no_surface_is_an_error(ball, context):
-    class Nothing:
-        def sdf(self, x):
-            return torch.ones_like(x[..., 0])
-
-    with pytest.raises(FitError, match="no surface"):
-        refine(ball.views(64), Nothing(), QUICK, context)

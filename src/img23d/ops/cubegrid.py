@@ -80,26 +80,6 @@ def cube_links(cubes: Tensor, vertex_count: int) -> CubeLinks:
     return CubeLinks(edges, inverse.reshape(-1, 12), edge_cubes, edge_axis, neighbours)
 
 
-def crossed_cubes(cubes: Tensor, sdf: Tensor, rings: int = 1) -> Tensor:
-    """The cubes that the surface crosses and their neighbours.
-
-    Args:
-        cubes: (C, 8) int64.
-        sdf: (N,) signed distance.
-        rings: how many layers of cubes that share a vertex with the band are added.
-
-    Returns:
-        (C,) bool.
-    """
-    outside = (sdf > 0)[cubes]
-    band = outside.any(-1) & ~outside.all(-1)
-    for _ in range(rings):
-        near = torch.zeros(len(sdf), dtype=torch.bool, device=cubes.device)
-        near[cubes[band].reshape(-1)] = True
-        band = near[cubes].any(-1)
-    return band
-
-
 def subdivide_cubes(cubes: Tensor, *features: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Split each cube into eight; new vertices get the mean of the corners round them.
 

@@ -41,26 +41,6 @@ def subdivide(grid: TetGrid, *features: Tensor, selected: Tensor | None = None) 
     return TetGrid.of_positive(finer[0], children), tuple(finer[1:])
 
 
-def surface_band(tets: Tensor, sdf: Tensor, rings: int = 1) -> Tensor:
-    """The tets that the surface crosses and their neighbours.
-
-    Args:
-        tets: (T, 4) int64.
-        sdf: (N,) signed distance.
-        rings: how many layers of tets that share a vertex with the band are added.
-
-    Returns:
-        (T,) bool.
-    """
-    corner_outside = (sdf > 0)[tets]
-    band = corner_outside.any(-1) & ~corner_outside.all(-1)
-    for _ in range(rings):
-        near = torch.zeros(len(sdf), dtype=torch.bool, device=tets.device)
-        near[tets[band].reshape(-1)] = True
-        band = near[tets].any(-1)
-    return band
-
-
 def shortest_diagonal_first(vertices: Tensor, tets: Tensor) -> Tensor:
     """Turn the corners of each tet, keeping its sign, so that the midpoints of edges 0-2 and 1-3 are the closest opposite pair.
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from img23d.config import Refine
 from img23d.errors import FitError
 from img23d.fields.grid import SdfField
-from img23d.ops.cubegrid import CubeLinks, crossed_cubes, cube_grid, cube_links, subdivide_cubes
+from img23d.ops.band import surface_band
+from img23d.ops.cubegrid import CubeLinks, cube_grid, cube_links, subdivide_cubes
 from img23d.ops.flexicubes import CubeWeights, flexicubes
 from img23d.stages.context import Context
 from img23d.stages.refine_grid import BAND_RINGS, field_sdf, finer_for_thin, on_cube
@@ -75,7 +76,7 @@ class DeformableCubes:
     def subdivided(self, field: SdfField, context: Context) -> DeformableCubes:
         """Split the cubes round the surface in eight, where they are now; their weights begin anew."""
         moved, sdf = self.vertices(), self.sdf()
-        selected = crossed_cubes(self.cubes, sdf, 1)
+        selected = surface_band(self.cubes, sdf, 1)
         rim = (~self.free).float()
         rim[self.cubes[~selected].reshape(-1)] = 1.0
         features = (moved, sdf, sdf - field_sdf(field, moved), rim)
@@ -99,7 +100,7 @@ def start(field: SdfField, options: Refine, context: Context) -> DeformableCubes
 
 def in_band(vertices: Tensor, cubes: Tensor, sdf: Tensor, change: Tensor, spacing: float) -> DeformableCubes:
     """Keep the cubes near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it."""
-    band = crossed_cubes(cubes, sdf + change, BAND_RINGS)
+    band = surface_band(cubes, sdf + change, BAND_RINGS)
     inner = ~on_cube(vertices)
     inner[cubes[~band].reshape(-1)] = False
     used = torch.zeros_like(inner)

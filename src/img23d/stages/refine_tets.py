@@ -14,7 +14,7 @@ from torch import Tensor
 from img23d.config import Refine
 from img23d.errors import FitError
 from img23d.fields.grid import SdfField
-from img23d.ops.subdivide import surface_band
+from img23d.ops.band import surface_band
 from img23d.ops.tetgrid import tet_grid, unique_edges
 from img23d.scene import TetGrid
 from img23d.stages.context import Context
