@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from img23d.priors.cutouts import Cutouts
 from img23d.priors.foreground import ForegroundNetwork, network_input
 from img23d.priors.foreground_scenes import ForegroundSample, compose
 from img23d.priors.muon import optimizers
+from img23d.priors.schedule import fraction_done, learning_rate, move_average, set_rate
 
 CHECKPOINT = "foreground-checkpoint.pt"
 LOG = "foreground-log.jsonl"
 BACKGROUND_SIZE = 224
+WARMUP = 0.03  # share of the training during which the rate rises
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,7 @@ class ForegroundTrainer:
     @property
     def fraction(self) -> float:
         """How much of the training is done, 0..1."""
-        if self.options.steps:
-            return min(self.step / self.options.steps, 1.0)
-        return min(self.seconds / (60 * self.options.minutes), 1.0)
+        return fraction_done(self.step, self.options.steps, self.seconds, self.options.minutes)
 
     @property
     def side(self) -> int:
@@ -144,8 +143,8 @@ class ForegroundTrainer:
         return self.options.small_size if self.fraction < self.options.small_share else self.options.size
 
     def rate(self) -> float:
-        """The learning rate now: a short rise, then half a cosine down to zero."""
-        return self.options.rate * min(1.0, max(self.fraction / 0.03, 0.02)) * 0.5 * (1 + math.cos(math.pi * self.fraction))
+        """The learning rate now."""
+        return learning_rate(self.options.rate, self.fraction, WARMUP)
 
     def draw(self) -> list[ForegroundSample]:
         """The pictures of one step: some fresh, some seen recently and mirrored."""
@@ -163,8 +162,7 @@ class ForegroundTrainer:
     def one_step(self) -> None:
         """Draw a batch, lower its loss, and move the averaged weights."""
         begun = time.process_time()
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = self.rate()
+        set_rate(self.optimizers, self.rate())
         inputs, alpha, valid = batch_of(self.draw())
         self.network.train()
         loss = foreground_loss(self.network(inputs), alpha, valid)
@@ -174,10 +172,7 @@ class ForegroundTrainer:
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
-        keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for ours, theirs in zip(self.average.state_dict().values(), self.network.state_dict().values()):
-                ours.lerp_(theirs, 1 - keep) if ours.dtype.is_floating_point else ours.copy_(theirs)
+        move_average(self.average, self.network, self.step, self.options.ema)
         self.loss = float(loss.detach()) if self.step == 1 else 0.98 * self.loss + 0.02 * float(loss.detach())
         self.seconds += (time.process_time() - begun) / torch.get_num_threads()
 

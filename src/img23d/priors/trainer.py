@@ -23,6 +23,7 @@ from img23d.priors.muon import optimizers
 from img23d.priors.network import ShapeNetwork
 from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
+from img23d.priors.schedule import fraction_done, learning_rate, move_average, set_rate
 from img23d.priors.shards import ShardFolder
 from img23d.priors.validate import validate
 
@@ -71,9 +72,7 @@ class Trainer:
     @property
     def fraction(self) -> float:
         """How much of the training is done, 0..1."""
-        if self.options.steps:
-            return min(self.step / self.options.steps, 1.0)
-        return min(self.seconds / (60 * self.options.minutes), 1.0)
+        return fraction_done(self.step, self.options.steps, self.seconds, self.options.minutes)
 
     @property
     def small(self) -> bool:
@@ -81,16 +80,13 @@ class Trainer:
         return self.fraction < self.options.half_size or self.options.half_size >= 1.0
 
     def rate(self) -> float:
-        """The learning rate now: linear warm-up, then half a cosine down to zero."""
-        warmup, done = self.options.warmup, self.fraction
-        rise = min(1.0, max(done / warmup, 1e-3)) if warmup else 1.0
-        return self.options.rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
+        """The learning rate now."""
+        return learning_rate(self.options.rate, self.fraction, self.options.warmup)
 
     def one_step(self) -> None:
         """Draw a batch, lower its loss, and move the averaged weights."""
         begun = time.perf_counter()
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = self.rate()
+        set_rate(self.optimizers, self.rate())
         random = np.random.default_rng([self.options.seed, self.step, 1])
         inputs, truth = make_batch(self.source.samples(self.step), random, self.device)
         if self.small and inputs.shape[-1] == frame.IMAGE_SIZE:
@@ -105,22 +101,12 @@ class Trainer:
         if bool(torch.isfinite(norm)):  # one broken sample must not spoil the weights
             for optimizer in self.optimizers:
                 optimizer.step()
-        self.move_average()
+        move_average(self.average, self.network, self.step, self.options.ema)
         self.step += 1
         told = {**losses, "total": total, "norm": norm}
         for name, value in zip(told, torch.stack([value.detach() for value in told.values()]).tolist()):  # asks an accelerator only once
             self.recent[name] = 0.98 * self.recent.get(name, value) + 0.02 * value
         self.seconds += time.perf_counter() - begun
-
-    @torch.no_grad()
-    def move_average(self) -> None:
-        """Exponential moving average of weights and of the norms' statistics; short at first, so that it never remembers the start."""
-        keep = min(self.options.ema, (1.0 + self.step) / (10.0 + self.step))
-        for ours, theirs in zip(self.average.state_dict().values(), self.network.state_dict().values()):
-            if ours.dtype.is_floating_point:
-                ours.lerp_(theirs, 1.0 - keep)
-            else:
-                ours.copy_(theirs)
 
     def save(self) -> None:
         """Write the checkpoint in one rename."""
