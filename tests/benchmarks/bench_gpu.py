@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "examples" / "photos"
 TESTS = ["tests/test_devices.py", "tests/backends/test_rasterizers.py", "tests/backends/test_tetrahedra.py"]
+TESTS += ["tests/backends/test_kaolin_geometry.py"]
 TINY = ["segment.size=256", "prior.resolution=40", "fit.resolution=32", "fit.steps=3", "fit.rays=128", "refine.resolution=16"]
 TINY += ["refine.steps=4", "refine.image_size=64", "texture.faces=600", "texture.size=128"]
 SAID = "RESULT "
