@@ -9,6 +9,7 @@ from torch import Tensor
 from img23d.config import Fit
 from img23d.errors import FitError
 from img23d.fields.grid import FrozenGrid, GridField, gradient, sample_grid, upsample
+from img23d.ops.adam import Adam
 from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import eikonal_loss, mask_cross_entropy, normal_cosine_loss, pearson_depth_loss, rgb_loss, weighted_mean
 from img23d.ops.neus import composite_weights, cube_interval, section_alpha
@@ -35,14 +36,15 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
     trust = upsample(prior.confidence[None], options.resolution)[0]
     pixels = observe(views)
     on_object = torch.nonzero(pixels["mask"] > 0.5).flatten()
-    optimizer = torch.optim.Adam(
+    optimizer = Adam(
         [
             {"params": field.residuals.parameters(), "lr": options.learning_rate},
             {"params": [field.color_logit], "lr": options.color_learning_rate},
         ],
         betas=(0.9, 0.98),
+        steps=options.steps,
+        last_rate=options.learning_rate * 0.05,
     )
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps, options.learning_rate * 0.05)
     generator, told = context.generator(), ""
     for step in range(options.steps):
         now = step / max(1, options.steps - 1)
@@ -64,10 +66,9 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
             + options.volume.at(now) * weighted_mean((sdf.clamp(-TRUNCATION, TRUNCATION) - target).abs(), trust)
             + options.smooth.at(now) * roughness(slope)
         )
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        decay.step()
         if step % TELL_EVERY == 0 or step + 1 == options.steps:  # asking for a number makes an accelerator wait
             told = f"loss {float(loss.detach()):.3f}"
         context.progress((step + 1) / options.steps, told)

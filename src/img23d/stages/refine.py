@@ -17,6 +17,7 @@ from scipy import ndimage
 from img23d.config import Refine
 from img23d.errors import FitError
 from img23d.fields.grid import SdfField
+from img23d.ops.adam import Adam
 from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
@@ -74,8 +75,7 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
     learnt = state.learnt(options, 0.5 ** (begin > 0))
     for group in learnt:
         group["params"][0].requires_grad_(True)
-    optimizer = torch.optim.Adam(learnt, betas=(0.8, 0.95))
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, until - begin, options.learning_rate * 0.05)
+    optimizer = Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
     for step in range(begin, until):
         now = step / max(1, options.steps - 1)
         chosen = pick_views(observed, generator)
@@ -104,11 +104,10 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
             # what one surface can be drawn by in many ways is drawn by even faces
             + uneven
         )
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         calm(optimizer.param_groups)
         optimizer.step()
-        decay.step()
         context.progress((step + 1) / options.steps, f"{len(faces)} faces")
     for group in learnt:
         group["params"][0].requires_grad_(False)
