@@ -20,7 +20,7 @@ from img23d.priors.foreground import (
     network_input,
     sharpen,
 )
-from img23d.priors.foreground_colours import weigh_colours, without_scraps
+from img23d.priors.foreground_colours import weigh_colours, widen_holes, without_scraps
 from img23d.priors.foreground_scenes import compose
 from img23d.priors.foreground_train import (
     ForegroundOptions,
@@ -277,3 +277,19 @@ def test_shipped_weights_cut_out_plain_photos():
         found.append(float(((answer > 0.5) & truth).sum() / ((answer > 0.5) | truth).sum().clamp(min=1)))
     assert np.median(found) > 0.75
     assert WEIGHTS.stat().st_size < 5_000_000
+
+
+def test_a_half_seen_hole_opens_and_a_leak_does_not() -> None:
+    """A ring whose hole was found in part; then the same where the object has the background's colour all around the hole."""
+    axis = torch.linspace(-1, 1, 96)
+    radius = (axis[:, None] ** 2 + axis**2).sqrt()
+    ring, hole = (radius < 0.8) & (radius > 0.3), radius <= 0.3
+    alpha = torch.where(radius < 0.8, 0.98, 0.02)
+    alpha[radius < 0.15] = 0.4
+    evidence = torch.where(ring, 2.0, -2.0)
+    opened = widen_holes(alpha, evidence)
+    assert float(opened[hole].max()) < 0.5 and torch.equal(opened[~hole], alpha[~hole])
+    leaking = torch.where((radius < 0.6) | (radius > 0.8), -2.0, 2.0)
+    assert torch.equal(widen_holes(alpha, leaking), alpha)
+    solid = torch.where(radius < 0.8, 0.98, 0.02)
+    assert torch.equal(widen_holes(solid, evidence), solid), "what the network never doubted stays closed"

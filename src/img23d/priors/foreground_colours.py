@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv3d, pad
@@ -14,6 +15,8 @@ LIMIT = 3.0  # largest evidence of one pixel's colour, in log odds
 FLOOR = 1e-4  # share of pixels below which a colour counts as unseen
 PASSES = 5
 SMOOTHING = 2.0  # pixels of the coarse picture: neighbours share their evidence
+CLEARLY = -1.0  # evidence, in log odds, of a colour that is the background's
+SPREADS = 6.0  # a hole grows to so many times its area at most; what grows more has leaked into the object
 
 
 def gaussian(sigma: float, like: Tensor) -> Tensor:
@@ -64,7 +67,37 @@ def weigh_colours(rgb: Tensor, coarse: Tensor) -> Tensor:
         evidence = torch.log((inside + FLOOR) / (outside + FLOOR)).clamp(-LIMIT, LIMIT)[index].reshape(coarse.shape)
         odds = blur((prior + STRENGTH * evidence)[None], SMOOTHING, (1, 2))[0]
         now = torch.sigmoid(odds)
-    return now
+    return widen_holes(now, evidence)
+
+
+def widen_holes(alpha: Tensor, evidence: Tensor) -> Tensor:
+    """Open holes, such as a handle's, as far as they are filled with the background's colours.
+
+    The network hardly sees them and smoothing closes them at their rims.
+
+    Args:
+        alpha: (h, w) probability of foreground.
+        evidence: (h, w) log odds of the pixels' own colours.
+
+    Returns:
+        (h, w); the holes fall to nearly 0, the rest is unchanged.
+
+    Reference: hysteresis as in Canny, A computational approach to edge detection (1986).
+    """
+    from scipy.ndimage import label
+
+    ground = (alpha < 0.5).cpu().numpy()
+    parts, count = label(ground)
+    # Holes are parts of the background that do not touch the picture's border.
+    rim = {*parts[0], *parts[-1], *parts[:, 0], *parts[:, -1]}
+    holes = np.isin(parts, [part for part in range(1, count + 1) if part not in rim])
+    grown, found = label(holes | (~ground & (evidence < CLEARLY).cpu().numpy()))
+    for part in range(1, found + 1):
+        place = grown == part
+        seed = int((place & holes).sum())
+        if seed and int(place.sum()) <= SPREADS * seed:
+            alpha = torch.where(torch.from_numpy(place).to(alpha.device), alpha.clamp(max=0.02), alpha)
+    return alpha
 
 
 def without_scraps(coarse: Tensor, share: float = 0.1) -> Tensor:
