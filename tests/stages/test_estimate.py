@@ -66,6 +66,20 @@ def test_given_normals_are_turned_into_the_object_frame(ball, context):
     assert torch.allclose(views.normal[0, 64, 64], towards, atol=1e-5)
 
 
+def test_a_model_s_doubts_become_the_view_s(ball, context, monkeypatch):
+    from img23d.backends import monocular
+
+    depth = ball.views(128).depth[0]
+    sure = torch.linspace(0.2, 1.0, 128)[:, None].expand(128, 128)
+    options, found = Estimate(geometry="depth-anything", elevation_deg=0.0), []
+    for answer in (monocular.Geometry(depth), monocular.Geometry(depth, confidence=sure), monocular.Geometry(depth, from_disparity=True)):
+        monkeypatch.setattr(monocular, "estimate_geometry", lambda *a, answer=answer, **k: answer)
+        found.append(estimate(seen(ball), True, INFLATE, options, context)[0].confidence[0])
+    inner = ball.views(128).mask[0] > 0.99
+    torch.testing.assert_close(found[1][inner], (found[0] * sure)[inner])
+    torch.testing.assert_close(found[2][inner], 0.6 * found[0][inner])
+
+
 def test_a_model_s_maps_are_used_like_given_ones_and_the_user_s_win(ball, context, monkeypatch):
     from img23d.backends import monocular
 

@@ -20,7 +20,7 @@ class TrainOptions:
             size's own.
         rate: highest learning rate.
         warmup: share of the training during which the rate rises.
-        weight_decay: of AdamW, on weights of convolutions only.
+        weight_decay: of the inner convolutions' weights.
         ema: how much of the averaged weights one step keeps.
         clip: largest norm of the gradient.
         shards: files of about 150 samples rendered beforehand (cpu and tiny); the gpu size renders fresh ones all the time.

@@ -17,9 +17,10 @@ from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
-VERSION = 1
+VERSION = 2
 GUESS_SIZE = 128
 GIVEN_CONFIDENCE = 0.9
+DISPARITY_CONFIDENCE = 0.6  # of that: depth made of disparity bends as an assumed range has it
 
 
 def estimate(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Views, ShapePrior]:
@@ -62,7 +63,11 @@ def ask_model(views: Views, options: Estimate, context: Context) -> tuple[Views,
     else:
         depth, options = said.depth[None], replace(options, depth_convention="depth")
     normal = views.normal if views.normal is not None or said.normal is None else said.normal[None]
-    return Views(views.cameras, views.rgb, views.mask, depth, normal), options
+    confidence = None
+    if views.depth is None and views.normal is None:  # nothing of this is the user's own
+        sure = torch.ones_like(views.mask) if said.confidence is None else said.confidence[None].to(views.mask)
+        confidence = sure * (DISPARITY_CONFIDENCE if said.from_disparity else 1.0)
+    return Views(views.cameras, views.rgb, views.mask, depth, normal, confidence), options
 
 
 def inflated_guess(views: Views, prior: Prior, options: Estimate) -> tuple[Views, ShapePrior]:
@@ -95,18 +100,19 @@ def inflation_normal(height: Tensor, size: int, cameras: Cameras) -> Tensor:
 
 
 def use_given_maps(guessed: Views, given: Views, options: Estimate) -> Views:
-    """Replace guessed depth and normals by the user's, scaled to fit the guess and turned into the object frame."""
+    """Replace guessed depth and normals by given ones, scaled to fit the guess and turned into the object frame."""
     depth, normal, confidence = guessed.depth, guessed.normal, guessed.confidence
     assert depth is not None and confidence is not None
     inside = (given.mask > 0.9) & (confidence > 0)
+    trust = GIVEN_CONFIDENCE * (torch.ones_like(confidence) if given.confidence is None else given.confidence)
     if given.depth is not None:
         relative = given.depth if options.depth_convention == "depth" else -given.depth
         scale, shift = align_depth(relative[inside], depth[inside], torch.ones_like(depth[inside]))
         depth = scale * relative + shift
-        confidence = torch.where(inside, torch.full_like(confidence, GIVEN_CONFIDENCE), confidence)
+        confidence = torch.where(inside, trust, confidence)
         if given.normal is None:
             normal = depth_to_normal(depth, guessed.cameras)
     if given.normal is not None:
         normal = given.normal @ guessed.cameras.cam_to_world[0, :3, :3].T
-        confidence = torch.where(inside, torch.full_like(confidence, GIVEN_CONFIDENCE), confidence)
+        confidence = torch.where(inside, trust, confidence)
     return Views(guessed.cameras, guessed.rgb, guessed.mask, depth, normal, confidence)
