@@ -11,6 +11,7 @@ from torch import Tensor
 
 from img23d.ops.inflate import parabola_minimum
 from img23d.priors import frame
+from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras
 
 BINS = 96  # depth samples of the corrected volume
@@ -168,7 +169,8 @@ def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple
 
     Returns:
         (D, D, D) signed distance in object units, negative inside, indexed [z, y, x] over [-1, 1]^3, and its confidence 0..1. The solid
-        fills the silhouette, is nowhere thinner than `THINNEST`, and its distances are those to its own surface.
+        fills the silhouette, is nowhere thinner than `THINNEST`, has no tunnels but those that the silhouette shows, as far as they can be
+        closed, and its distances are those to its own surface.
     """
     near, far = prediction.depth_range
     depths = torch.linspace(near, far, prediction.volume.shape[0], device=prediction.volume.device)
@@ -177,7 +179,12 @@ def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple
     rays = agree(prediction.volume * frame.TRUNCATION, depths, prediction.mask, layers, trust)
     distance, confidence = to_grid(rays, camera, resolution)
     step = 2.0 / (resolution - 1)
-    return redistance(smooth_thick(distance, step), step), confidence
+    distance = smooth_thick(distance, step)
+    if tunnel_count((distance < 0).cpu().numpy()) > hole_count(prediction.mask):
+        cone = silhouette_distance(prediction.mask).expand_as(rays.distance)
+        outside, _ = to_grid(RayVolume(cone, rays.confidence), camera, resolution)
+        distance = close_tunnels(distance, outside, prediction.mask, step)
+    return redistance(distance, step), confidence
 
 
 def smooth_thick(distance: Tensor, step: float) -> Tensor:
