@@ -45,9 +45,9 @@ def stop_signals(at_once: bool) -> Iterator[Stop]:
         if at_once or impatient:
             raise KeyboardInterrupt
 
-    # What a parent has told this process to ignore (nohup, a shell's background job) stays ignored.
+    # What a parent has told this process to ignore (nohup, a shell's background job) stays ignored, and what is not Python's is left alone.
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    taken = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
+    taken = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
     for number in taken:
         signal.signal(number, write_down)
     try:
