@@ -10,13 +10,14 @@ from img23d.config import Fit
 from img23d.errors import FitError
 from img23d.fields.grid import FrozenGrid, GridField, gradient, sample_grid, upsample
 from img23d.ops.adam import Adam
+from img23d.ops.bridge import bridged
 from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import eikonal_loss, mask_cross_entropy, normal_cosine_loss, pearson_depth_loss, rgb_loss, weighted_mean
 from img23d.ops.neus import composite_weights, cube_interval, section_alpha
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
 
-VERSION = 1
+VERSION = 2
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
 COLOR_RESOLUTION = 48
 TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
@@ -76,7 +77,9 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         sdf = field.dense_sdf()
         if not bool((sdf < 0).any()):
             raise FitError("the field lost its surface", "--set fit.volume.start=5 --set fit.volume.end=5 holds it closer to the prior")
-        return FrozenGrid(sdf.clone(), field.dense_color().clone())
+        # legs that are thinner than a sample may have come off
+        whole = bridged(sdf, believed, 2 / (options.resolution - 1))
+        return FrozenGrid(whole.clone(), field.dense_color().clone())
 
 
 def observe(views: Views) -> dict[str, Tensor]:
