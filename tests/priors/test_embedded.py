@@ -10,7 +10,16 @@ import torch
 from img23d.errors import WeightsError
 from img23d.priors import frame
 from img23d.priors.embedded import Prediction, mirrored, predict, solid_from_prediction, weights_present
-from img23d.priors.solid import THINNEST, agree, crossings, redistance, silhouette_distance
+from img23d.priors.solid import (
+    THINNEST,
+    RayVolume,
+    agree,
+    bin_depths,
+    crossings,
+    redistance,
+    silhouette_distance,
+    without_lost_walls,
+)
 from img23d.scene.cameras import orbit_degrees
 
 SIZE = 96
@@ -145,3 +154,30 @@ def test_shipped_network_answers_a_mirrored_picture_with_a_mirrored_answer(lit_b
     assert (said.front_depth - other.front_depth)[inside].abs().mean() < 0.08
     assert (said.volume - other.volume).abs().mean() < 0.08
     assert (said.normal * other.normal).sum(-1)[inside].mean() > 0.9
+
+
+def test_a_hollow_that_has_lost_its_far_wall_is_filled() -> None:
+    """A pot seen from its side: front wall everywhere, far wall only in the upper half of the volume, in the layers everywhere."""
+    size = 64
+    axis = torch.linspace(-1, 1, size)
+    mask = ((axis[:, None].abs() < 0.7) & (axis.abs() < 0.7)).float()
+    empty = torch.zeros(96, size, size)
+    depth = bin_depths(empty)[:, None, None].expand_as(empty)
+
+    def slab(near: float, far: float) -> torch.Tensor:
+        return torch.maximum(torch.maximum(near - depth, depth - far), silhouette_distance(mask).expand_as(depth))
+
+    front, wall, back = slab(-0.5, -0.35), slab(0.3, 0.5), torch.full((size, size), 0.5)
+    upper = (axis < 0)[:, None].expand(size, size)
+    pot = RayVolume(torch.where(upper, torch.minimum(front, wall), front), torch.ones_like(empty))
+    found = without_lost_walls(pot, mask, back)
+    first, last, solid = crossings(found.distance, bin_depths(empty))
+    inside = mask > 0.5
+    assert torch.equal(solid, inside) and bool(((first + 0.5).abs() < 0.02)[inside].all())
+    assert bool(((last - 0.5).abs() < 0.02)[inside].all())
+    between = found.distance[bin_depths(empty).abs() < 0.25]
+    columns = axis.abs() < 0.6
+    assert bool((between[:, (axis > 0.1) & columns][..., columns] < 0).all()), "filled where the wall was lost"
+    assert bool((between[:, (axis < -0.2) & columns][..., columns] > 0).all()), "hollow where it was not"
+    whole = RayVolume(torch.minimum(front, wall), torch.ones_like(empty))
+    assert torch.equal(without_lost_walls(whole, mask, back).distance < 0, whole.distance < 0)

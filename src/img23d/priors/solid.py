@@ -17,6 +17,8 @@ from img23d.scene import Cameras
 BINS = 96  # depth samples of the corrected volume
 THINNEST = 0.03  # half-widths: what the silhouette shows is at least this thick
 TRUST = 4.0  # how much a confident layered depth counts against the volume's own surface
+WALL = 0.16  # half-widths: far walls of hollow things are at least so thick, or the fit would wear them through
+HOLLOW = 0.25  # half-widths: a volume that ends so far before the last layered depth is hollow there and has lost its far wall
 
 
 class RayVolume(NamedTuple):
@@ -127,6 +129,39 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     return RayVolume(distance, torch.where(outside > 0, torch.ones_like(confidence), confidence))
 
 
+def without_lost_walls(rays: RayVolume, mask: Tensor, back: Tensor) -> RayVolume:
+    """Fill hollow things where their volume has lost the far wall, up to where the layers have it, and thicken thin far walls inwards.
+
+    A wall thinner than a bin that is not certain to lie in one bin or the next has a chance below a third in each, and vanishes; where the
+    last surface lies is certain all the same. A wall alone would be put back too thin to survive the fit.
+
+    Args:
+        rays: from `agree`.
+        mask: (S, S) coverage.
+        back: (S, S) last layered depth.
+    """
+    depths = bin_depths(rays.distance)
+    leave, solid = crossings(rays.distance, depths)[1:]
+    inside = solid & (mask > 0.5)
+    back = spread_blur(back, mask > 0.5, 2.0)
+    lost = ((back - leave > HOLLOW) & inside).to(mask.dtype)[None, None]
+    # Single rays are noise; and what is filled overlaps with what is round it.
+    lost = F.max_pool2d((F.avg_pool2d(lost, 5, 1, 2) > 0.5).to(mask.dtype), 9, 1, 4)[0, 0] > 0
+    depth = depths[:, None, None]
+    filling = torch.maximum(leave - THINNEST - depth, depth - back)
+    distance = torch.where(lost & inside, torch.minimum(rays.distance, filling), rays.distance)
+    enter, leave, _ = crossings(distance, depths)
+    wall = torch.maximum(torch.maximum(leave - WALL, enter) - depth, depth - leave)
+    distance = torch.where(inside, torch.minimum(distance, wall), distance)
+    return rays._replace(distance=torch.maximum(distance, silhouette_distance(mask).expand_as(distance)))
+
+
+def bin_depths(distance: Tensor) -> Tensor:
+    """(D,) depths of the samples of a corrected volume (D, S, S)."""
+    reach = frame.DEPTH_RANGE + 0.1
+    return torch.linspace(-reach, reach, len(distance), device=distance.device)
+
+
 def to_grid(rays: RayVolume, camera: Cameras, resolution: int) -> tuple[Tensor, Tensor]:
     """Resample distances along rays onto the object's grid.
 
@@ -177,6 +212,7 @@ def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple
     layers = (prediction.front_depth, prediction.back_depth)
     trust = (prediction.depth_confidence, prediction.back_depth_confidence)
     rays = agree(prediction.volume * frame.TRUNCATION, depths, prediction.mask, layers, trust)
+    rays = without_lost_walls(rays, prediction.mask, prediction.back_depth)
     distance, confidence = to_grid(rays, camera, resolution)
     step = 2.0 / (resolution - 1)
     distance = smooth_thick(distance, step)

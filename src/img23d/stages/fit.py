@@ -14,11 +14,16 @@ from img23d.ops.bridge import bridged
 from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import eikonal_loss, mask_cross_entropy, normal_cosine_loss, pearson_depth_loss, rgb_loss, weighted_mean
 from img23d.ops.neus import composite_weights, cube_interval, section_alpha
+from img23d.ops.project_photo import sample
+from img23d.ops.volume import volume_points
+from img23d.priors.solid import silhouette_distance
+from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
 
 VERSION = 2
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
+MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its holes
 COLOR_RESOLUTION = 48
 TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
 COARSE_SAMPLES = 40
@@ -77,9 +82,25 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         sdf = field.dense_sdf()
         if not bool((sdf < 0).any()):
             raise FitError("the field lost its surface", "--set fit.volume.start=5 --set fit.volume.end=5 holds it closer to the prior")
-        # legs that are thinner than a sample may have come off
+        # legs that are hardly thicker than a sample may have come off
         whole = bridged(sdf, believed, 2 / (options.resolution - 1))
+        whole = without_tunnels(whole, views)
         return FrozenGrid(whole.clone(), field.dense_color().clone())
+
+
+def without_tunnels(sdf: Tensor, views: Views) -> Tensor:
+    """(R, R, R) the field with tunnels closed that no silhouette shows: thin walls wear through where no view looks."""
+    masks = resize_views_image(views.mask, MASK_SIZE)
+    most = max(range(len(masks)), key=lambda view: hole_count(masks[view]))
+    if tunnel_count((sdf < 0).cpu().numpy()) <= hole_count(masks[most]):
+        return sdf
+    points = volume_points(len(sdf), sdf).reshape(-1, 3)
+    outside = torch.full_like(points[:, 0], -torch.inf)
+    for seen, mask, focal in zip(views.cameras.project(points), masks, views.cameras.focal):
+        x, y, depth = seen.unbind(-1)
+        half_widths = sample(silhouette_distance(mask)[..., None], x, y)[:, 0]
+        outside = torch.maximum(outside, half_widths * 0.5 * depth / focal.amin())
+    return close_tunnels(sdf, outside.reshape(sdf.shape), masks[most], 2 / (len(sdf) - 1))
 
 
 def observe(views: Views) -> dict[str, Tensor]:
