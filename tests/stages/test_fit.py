@@ -5,7 +5,8 @@ import torch
 
 from img23d.config import Fit, Ramp
 from img23d.errors import FitError
-from img23d.stages.fit import fit, occupied_interval, render_rays
+from img23d.priors.tunnels import tunnel_count
+from img23d.stages.fit import fit, occupied_interval, render_rays, without_tunnels
 
 QUICK = Fit(resolution=40, levels=3, steps=40, rays=400, samples=24, learning_rate=0.02, volume=Ramp(0.1, 0.1))
 
@@ -71,3 +72,15 @@ def test_empty_space_is_skipped_but_never_the_surface(ball):
     depth = views.depth.reshape(-1)
     assert bool(((near < depth) & (depth < far))[inner].all())
     assert float((far - near)[inner].mean()) < 1.6  # of the cube's 2
+
+
+def test_tunnels_that_no_silhouette_shows_are_closed(ball):
+    axis = torch.linspace(-1, 1, 48)
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    solid = (x**2 + y**2 + z**2).sqrt() - 0.6
+    drilled = torch.maximum(solid, 0.12 - (x**2 + z**2).sqrt())
+    assert tunnel_count((drilled < 0).numpy()) == 1
+    views = ball.views(64)
+    closed = without_tunnels(drilled, views)
+    assert tunnel_count((closed < 0).numpy()) == 0 and bool((closed[solid > 0.1] > 0).all())
+    assert without_tunnels(solid, views) is solid
