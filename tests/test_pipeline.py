@@ -95,6 +95,16 @@ def test_a_killed_run_continues_to_the_same_result(photo, finished, tmp_path, mo
     assert resumed.path.read_bytes() == finished.path.read_bytes()
 
 
+def test_threads_add_up_in_the_same_order_every_time(photo, tmp_path):
+    # large enough for torch to share the work of gradients between its threads
+    settings = [*SMALL, "threads=2", "refine.resolution=40", "refine.steps=6", "refine.image_size=192"]
+    results = [pipeline.generate(photo, tmp_path / name, config.load("draft", settings)) for name in "ab"]
+    contents = {result.path.read_bytes() for result in results}
+    assert torch.get_num_threads() == 2 and torch.get_deterministic_debug_mode() == 0
+    torch.set_num_threads(1)
+    assert len(contents) == 1
+
+
 def test_changed_options_recompute_only_what_follows(finished, tmp_path):
     run = reopen(finished.run_folder)
     changed = config.replace(run.config, texture=config.replace(run.config.texture, size=64))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from img23d import __version__
+from img23d.backends.threads import repeatable, settle_threads
 from img23d.config import Config
 from img23d.errors import BackendError
 from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_photo, save_image
@@ -70,7 +71,6 @@ def open_context(config: Config) -> Context:
     """
     from img23d.backends.rasterizers import choose_rasterizer
     from img23d.backends.tetrahedra import choose_tetrahedra
-    from img23d.backends.threads import settle_threads
 
     settle_threads(config.threads)
     device = choose_device(config.device)
@@ -105,7 +105,8 @@ class Steps:
 
         def timed() -> Any:
             begin = time.perf_counter()
-            artifact = compute(context)
+            with repeatable(context.device):
+                artifact = compute(context)
             self.seconds[name] = time.perf_counter() - begin
             return artifact
 

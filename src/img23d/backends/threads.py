@@ -1,10 +1,12 @@
-"""How many CPU threads torch uses, and how the C library gives memory back."""
+"""How many CPU threads torch uses, in which order they add up, and how the C library gives memory back."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -26,3 +28,20 @@ def settle_threads(count: int) -> None:
             libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
         except (OSError, AttributeError):
             return  # musl and others manage memory their own way
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Within it CPU threads add numbers up in a fixed order: the same inputs and as many threads give the same bytes every time.
+
+    An accelerator keeps its own order, since to fix that costs it much of its speed.
+    """
+    before, fill = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads torch's compiler: 1.5 s
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
