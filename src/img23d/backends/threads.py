@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -36,12 +37,13 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
     An accelerator keeps its own order, since to fix that costs it much of its speed.
     """
-    before, fill = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    settings: Any = torch.utils.deterministic  # type checkers take it for a plain module, without the setting
+    before, fill = torch.get_deterministic_debug_mode(), settings.fill_uninitialized_memory
     if device.type == "cpu":
         torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads torch's compiler: 1.5 s
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
+        settings.fill_uninitialized_memory = False  # nothing here reads what it has not written
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(before)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        settings.fill_uninitialized_memory = fill
