@@ -44,7 +44,7 @@ def test_it_solves_an_ill_conditioned_problem_that_gradient_descent_crawls_on() 
 
 
 def test_every_weight_has_one_optimizer_and_ends_are_adams() -> None:
-    network = ShapeNetwork((8, 16), (1, 1), 8, 8)
+    network = ShapeNetwork((8, 16), (1, 1), (2,), 8, 8)
     muon, adam = optimizers(network, network.inner(), 1e-3, 0.02)
     sets = [{id(weight) for group in optimizer.param_groups for weight in group["params"]} for optimizer in (muon, adam)]
     assert not sets[0] & sets[1] and len(sets[0] | sets[1]) == len(list(network.parameters()))

@@ -52,7 +52,8 @@ def make_batch(samples: Sequence[Sample], random: np.random.Generator | None, de
         rgb, back_rgb = recolour(rgb, back_rgb, mask, random)
     fov = torch.where(torch.from_numpy(told).to(device), view[:, 2], torch.full_like(view[:, 2], torch.nan))
     inputs = network_inputs(rgb, mask, get("thickness").float() / 255, fov)
-    return inputs, Truth(get("volume").float().div_(127), get("depth").float(), normal, back_rgb, get("hit")[:, None].float(), view)
+    volume = get("volume").contiguous(memory_format=torch.channels_last).float().div_(127)  # laid out as the network answers
+    return inputs, Truth(volume, get("depth").float(), normal, back_rgb, get("hit")[:, None].float(), view)
 
 
 def recolour(rgb: Tensor, back_rgb: Tensor, mask: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:

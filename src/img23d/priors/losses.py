@@ -37,11 +37,9 @@ class _VolumeLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, answer: Tensor, truth: Tensor, quantile: float) -> Tensor:  # type: ignore[override]
-        bounded = answer.clamp(-1.0, 1.0)
-        error = bounded - truth
         # Outside of -1..1 an answer counts unless the truth is beyond the truncation on the same side.
-        error.add_((answer - bounded) * (truth.abs() < 1.0))
-        slope = error.sign().add_(1.0 - 2.0 * quantile).mul_(error != 0)
+        error = torch.where(truth.abs() < 1.0, answer, answer.clamp(-1.0, 1.0)).sub_(truth)
+        slope = torch.where(error > 0, 2.0 - 2.0 * quantile, -2.0 * quantile).mul_(error != 0)
         ctx.save_for_backward(slope)
         return (error * slope).mean()
 

@@ -47,15 +47,21 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor) -> Tensor:
     """The matrix (M, N) with all its singular values brought near 1 (0.7 to 1.2), which the exact polar factor is not worth waiting for.
 
+    The quintic of a matrix is a polynomial of its Gram matrix times the matrix: all rounds work on the smaller square.
+
     Reference: Jordan et al. (2024), Newton-Schulz iteration with a quintic.
     """
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
+    gram = x @ x.T
+    turn = torch.eye(len(gram), dtype=x.dtype, device=x.device)
     for _ in range(ROUNDS):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
+        factor = torch.addmm(b * gram, gram, gram, alpha=c)
+        factor.diagonal().add_(a)
+        turn, gram = factor @ turn, factor @ gram @ factor
+    x = turn @ x
     return x.T if tall else x
 
 
