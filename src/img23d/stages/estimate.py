@@ -17,7 +17,7 @@ from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
-VERSION = 4
+VERSION = 5
 GUESS_SIZE = 128
 GIVEN_CONFIDENCE = 0.9
 DISPARITY_CONFIDENCE = 0.6  # of that: depth made of disparity bends as an assumed range has it

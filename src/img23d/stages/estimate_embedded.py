@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor
 from img23d.config import Estimate, Prior
 from img23d.ops.crop import spread
 from img23d.priors.embedded import Prediction, predict, solid_from_prediction
+from img23d.priors.revolve import revolved
 from img23d.scene import ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
@@ -26,6 +28,9 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     fov = 2 * math.atan(0.5 / float(views.cameras.focal[0, 0])) if fov_known else None
     said = predict(views.rgb[0], views.mask[0], fov, context.device)
     # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
+    said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(said.elevation))))
+    if prior.turned:
+        said = revolved(said, fov_known) or said
     elevation = chosen_elevation(options, math.degrees(said.elevation))
     inside = said.mask > 0.5
     middle = 1.0 / math.tan(said.fov / 2)

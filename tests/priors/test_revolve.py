@@ -1,0 +1,174 @@
+"""Solids of revolution: found again in their own silhouettes, hollow where they are, refused where they are not."""
+
+import math
+
+import pytest
+import torch
+
+from img23d.priors import frame
+from img23d.priors.embedded import Prediction
+from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
+from img23d.priors.revolve import PROFILE, Profile, Shown, revolved, show, turned_profile
+from img23d.priors.solid import crossings, silhouette_distance
+
+SIZE, THIN = 128, 0.06
+CUP = Axis(math.radians(22.0), 0.0, 4.0)
+
+
+def table_of(radius: float, low: float, high: float) -> torch.Tensor:
+    """A cylinder as `largest_revolution` tells it: the distance of circles out of it."""
+    height = torch.linspace(-REACH, REACH, 80)[:, None]
+    return torch.maximum(torch.maximum(height - high, low - height), torch.linspace(0, WIDEST, 40)[None] - radius)
+
+
+def cup(hollow: bool = True, axis: Axis = CUP) -> tuple[Profile, Shown]:
+    profile = turned_profile(table_of(0.6, -0.55, 0.5), axis, Coverage(1.0, -0.55, 0.5), THIN if hollow else 0.0)
+    return profile, show(profile, SIZE)
+
+
+def soft(solid: Shown) -> torch.Tensor:
+    return (0.5 - solid.volume.amin(0) * SIZE / 2).clamp(0, 1)
+
+
+def told(shown: Shown, mask: torch.Tensor, elevation: float, fov: float) -> Prediction:
+    """What a network that knows everything would say."""
+    depths = frame.bin_depths()
+    index = ((depths - shown.depths[0]) / (shown.depths[1] - shown.depths[0])).round().long().clamp(0, len(shown.depths) - 1)
+    volume = torch.nn.functional.avg_pool2d(shown.volume[index], 2) / frame.TRUNCATION
+    sure = torch.full_like(mask, 0.8)
+    return Prediction(
+        mask=mask, front_depth=shown.front, back_depth=shown.back, depth_confidence=sure, back_depth_confidence=sure,
+        normal=shown.normal, normal_confidence=sure, back_rgb=torch.full((SIZE, SIZE, 3), 0.5), back_confidence=sure,
+        volume=volume.clamp(-1, 1), depth_range=(-frame.DEPTH_RANGE, frame.DEPTH_RANGE), elevation=elevation,
+        elevation_confidence=0.5, roll=0.0, fov=fov,
+    )  # fmt: skip
+
+
+def test_cylindrical_coordinates_agree_with_the_projection_of_circles():
+    depths = torch.tensor([-0.3, 0.2])
+    height, radius = cylindrical(CUP, 16, depths)
+    line = frame.pixel_axis(16)
+    grow = (CUP.distance + 0.2) / CUP.distance
+    point = torch.tensor([float(line[5]) * grow, -float(line[9]) * grow, -0.2])
+    up = CUP.directions(point)[0]
+    assert float(height[1, 9, 5]) == pytest.approx(float(point @ up), abs=1e-6)
+    assert float(radius[1, 9, 5]) == pytest.approx(float((point - (point @ up) * up).norm()), abs=1e-6)
+
+
+@pytest.mark.parametrize("radius", [0.35, 0.6])
+def test_the_largest_solid_in_a_cylinders_silhouette_has_its_radius(radius):
+    shown = show(turned_profile(table_of(radius, -0.55, 0.5), CUP, Coverage(1.0, -0.55, 0.5)), SIZE)
+    heights, radii = outline(largest_revolution(silhouette_distance(soft(shown)), CUP))
+    middle = (heights > -0.3) & (heights < 0.3)
+    assert float((radii[middle] - (radius - 0.008)).abs().max()) < 0.02
+
+
+def test_the_axis_and_the_camera_are_found_again():
+    axis = CUP._replace(x=0.1)
+    mask = soft(cup(False, axis)[1])
+    found, ends = find_axis(silhouette_distance(mask), mask, math.radians(16.0), 4.0, True)
+    assert math.degrees(found.elevation) == pytest.approx(22.0, abs=5.0)
+    assert found.x == pytest.approx(0.1, abs=0.03)
+    assert ends.share > 0.97
+    assert ends.low == pytest.approx(-0.55, abs=0.06) and ends.high == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_known_distance_is_kept():
+    mask = soft(cup(False)[1])
+    found, _ = find_axis(silhouette_distance(mask), mask, CUP.elevation, 3.0, True)
+    assert found.distance == 3.0
+
+
+def test_a_ball_keeps_its_round_ends():
+    line = frame.pixel_axis(SIZE)
+    mask = (0.5 - ((line[:, None] ** 2 + line[None] ** 2).sqrt() - 0.7) * SIZE / 2).clamp(0, 1)
+    axis = Axis(math.radians(15.0), 0.0, 6.0)
+    table = largest_revolution(silhouette_distance(mask), axis)
+    profile = turned_profile(table, axis, coverage(table, axis, mask))
+    rows = frame.pixel_axis(PROFILE) * REACH
+    on_axis = profile.distance[:, PROFILE // 2]
+    inside = rows[on_axis < 0]
+    assert float(inside.max()) == pytest.approx(0.7, abs=0.06)
+    front, _, solid = crossings(show(profile, SIZE).volume, show(profile, SIZE).depths)
+    assert float(front[SIZE // 2, SIZE // 2]) == pytest.approx(-0.7, abs=0.05)
+    assert float(solid.float().mean()) == pytest.approx(float(mask.mean()), rel=0.05)
+
+
+def test_a_hollow_solid_has_a_cavity_a_wall_and_a_floor():
+    profile, shown = cup()
+    rows = frame.pixel_axis(PROFILE) * REACH
+
+    def at(height: float, radius: float) -> float:
+        return float(profile.distance[int((rows - height).abs().argmin()), int((rows - radius).abs().argmin())])
+
+    assert at(0.2, 0.0) > 0.05 and at(0.49, 0.0) > 0.05  # empty to the top
+    assert at(0.0, 0.6 - THIN / 2) < 0 and at(-0.52, 0.0) < 0
+    assert at(-0.6, 0.0) > 0
+    lid = cup(False)[1]
+    deeper = (shown.front - lid.front)[(shown.solid & lid.solid)]
+    assert float(deeper.max()) > 0.5  # the far wall is seen through the opening
+    assert float(deeper.min()) > -0.02
+
+
+def test_normals_point_at_the_camera_and_outwards():
+    _, shown = cup(False)
+    row = shown.normal[SIZE // 2 + 10]
+    where = shown.solid[SIZE // 2 + 10]
+    columns = frame.pixel_axis(SIZE)
+    assert bool((row[where][:, 2] > -0.05).all())
+    edge = where & (columns.abs() > 0.4)
+    assert bool((row[edge][:, 0].sign() == columns[edge].sign()).all())
+
+
+@pytest.mark.parametrize("hollow", [True, False])
+def test_a_cup_is_told_anew_with_its_elevation_and_opening(hollow):
+    _, shown = cup(hollow)
+    said = told(shown, soft(shown), math.radians(18.0), 2 * math.atan(1 / CUP.distance))
+    found = revolved(said, fov_known=True)
+    assert found is not None
+    assert math.degrees(found.elevation) == pytest.approx(22.0, abs=5.0)
+    both = shown.solid & (said.mask > 0.9)
+    error = (found.front_depth - shown.front)[both]
+    assert float((error - error.median()).abs().mean()) < 0.08
+    top = both & ((shown.front - cup(not hollow)[1].front).abs() > 0.2)
+    assert float((error[top[both]] - error.median()).abs().median()) < 0.25  # an opening is no lid, and a lid no opening
+    assert found.volume.shape == said.volume.shape and float(found.volume.abs().max()) <= 1.0
+
+
+def test_what_sticks_out_is_kept_and_joined():
+    _, shown = cup(False)
+    mask = soft(shown)
+    line = frame.pixel_axis(SIZE)
+    handle = (line[None] > 0.5) & (line[None] < 0.8) & (line[:, None].abs() < 0.12) & ~shown.solid
+    mask = torch.where(handle, torch.ones_like(mask), mask)
+    said = told(shown, mask, CUP.elevation, 2 * math.atan(1 / CUP.distance))
+    away = 0.4  # the network has the handle too far away
+    said.front_depth[handle], said.back_depth[handle] = away - 0.1, away + 0.1
+    depths = frame.bin_depths()[:, None, None]
+    small = torch.nn.functional.max_pool2d(handle[None].float(), 2)[0] > 0
+    slab = ((depths - away).abs() - 0.1).expand_as(said.volume) / frame.TRUNCATION
+    said.volume[:] = torch.where(small, slab.clamp(-1, 1), said.volume)
+    found = revolved(said, fov_known=True)
+    assert found is not None
+    middle = (found.front_depth + found.back_depth)[handle] / 2
+    edge = shown.solid & torch.nn.functional.max_pool2d(handle[None].float(), 3, 1, 1)[0].bool()
+    assert float(middle.mean()) == pytest.approx(float((shown.front + shown.back)[edge].mean() / 2), abs=0.1)
+    column, row = int((line - 0.7).abs().argmin()) // 2, SIZE // 4
+    assert float(found.volume[:, row, column].min()) < 0
+
+
+def test_a_box_seen_from_the_front_is_no_cylinder():
+    line = frame.pixel_axis(SIZE)
+    mask = ((line[:, None].abs() < 0.8) & (line[None].abs() < 0.5)).float()
+    shown = cup(False)[1]
+    flat = torch.zeros_like(shown.normal)
+    flat[..., 2] = 1.0
+    box = shown._replace(front=torch.full_like(mask, -0.4), back=torch.full_like(mask, 0.4), solid=mask > 0.5, normal=flat)
+    assert revolved(told(box, mask, math.radians(3.0), 0.3), fov_known=False) is None
+
+
+def test_a_slender_cross_is_no_solid_of_revolution():
+    line = frame.pixel_axis(SIZE)
+    mask = torch.maximum((line[:, None].abs() < 0.1) & (line[None].abs() < 0.8), (line[:, None].abs() < 0.8) & (line[None].abs() < 0.1))
+    mask = torch.roll(mask.float(), (10, 20), (0, 1))
+    assert revolved(told(cup(False)[1], mask, 0.2, 0.3), fov_known=False) is None
