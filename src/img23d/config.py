@@ -68,7 +68,7 @@ class Prior:
 
     kind: Literal["auto", "embedded", "inflate"] = option("auto", "embedded: the network shipped inside; inflate: the silhouette, rounded")
     resolution: int = option(80, "samples along each side of the prior's volume", 16, 256)
-    turned: bool = option(True, "embedded: cups, bowls and bottles become exact solids of revolution where that fits the photo")
+    primitives: bool = option(True, "embedded: boxes, cups, bowls and bottles become exact ones where photo and network agree")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from img23d.config import Estimate, Prior
 from img23d.ops.crop import spread
 from img23d.priors.embedded import Prediction, predict, solid_from_prediction
-from img23d.priors.revolve import revolved
+from img23d.priors.primitive import simplified
 from img23d.scene import ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
@@ -29,8 +29,8 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     said = predict(views.rgb[0], views.mask[0], fov, context.device)
     # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
     said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(said.elevation))))
-    if prior.turned:
-        said = revolved(said, fov_known) or said
+    if prior.primitives:
+        said = simplified(said, fov_known)
     elevation = chosen_elevation(options, math.degrees(said.elevation))
     inside = said.mask > 0.5
     middle = 1.0 / math.tan(said.fov / 2)

@@ -1,4 +1,4 @@
-"""Solids of revolution: found again in their own silhouettes, hollow where they are, refused where they are not."""
+"""Boxes and solids of revolution: found again in their own silhouettes, refused where the photo shows something else."""
 
 import math
 
@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from img23d.priors import frame
+from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid, ray_points
+from img23d.priors.cuboid import outline as outline_of_box
 from img23d.priors.embedded import Prediction
+from img23d.priors.primitive import box_candidate, show_box, simplified, turned_candidate
+from img23d.priors.profile import PROFILE, Profile, show, turned_profile
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
-from img23d.priors.revolve import PROFILE, Profile, Shown, revolved, show, turned_profile
-from img23d.priors.solid import crossings, silhouette_distance
+from img23d.priors.shown import Shown
+from img23d.priors.solid import silhouette_distance
 
 SIZE, THIN = 128, 0.06
 CUP = Axis(math.radians(22.0), 0.0, 4.0)
@@ -27,20 +31,20 @@ def cup(hollow: bool = True, axis: Axis = CUP) -> tuple[Profile, Shown]:
 
 
 def soft(solid: Shown) -> torch.Tensor:
-    return (0.5 - solid.volume.amin(0) * SIZE / 2).clamp(0, 1)
+    """Coverage with an edge between pixels."""
+    return torch.nn.functional.avg_pool2d(solid.solid[None].float(), 3, 1, 1)[0]
 
 
 def told(shown: Shown, mask: torch.Tensor, elevation: float, fov: float) -> Prediction:
     """What a network that knows everything would say."""
-    depths = frame.bin_depths()
-    index = ((depths - shown.depths[0]) / (shown.depths[1] - shown.depths[0])).round().long().clamp(0, len(shown.depths) - 1)
-    volume = torch.nn.functional.avg_pool2d(shown.volume[index], 2) / frame.TRUNCATION
+    depths = frame.bin_depths()[:, None, None]
+    front, back = (torch.nn.functional.avg_pool2d(layer[None], 2)[0] for layer in (shown.front, shown.back))
     sure = torch.full_like(mask, 0.8)
     return Prediction(
-        mask=mask, front_depth=shown.front, back_depth=shown.back, depth_confidence=sure, back_depth_confidence=sure,
+        mask=mask, front_depth=shown.front.clone(), back_depth=shown.back.clone(), depth_confidence=sure, back_depth_confidence=sure,
         normal=shown.normal, normal_confidence=sure, back_rgb=torch.full((SIZE, SIZE, 3), 0.5), back_confidence=sure,
-        volume=volume.clamp(-1, 1), depth_range=(-frame.DEPTH_RANGE, frame.DEPTH_RANGE), elevation=elevation,
-        elevation_confidence=0.5, roll=0.0, fov=fov,
+        volume=(torch.maximum(front - depths, depths - back) / frame.TRUNCATION).clamp(-1, 1),
+        depth_range=(-frame.DEPTH_RANGE, frame.DEPTH_RANGE), elevation=elevation, elevation_confidence=0.5, roll=0.0, fov=fov,
     )  # fmt: skip
 
 
@@ -89,9 +93,9 @@ def test_a_ball_keeps_its_round_ends():
     on_axis = profile.distance[:, PROFILE // 2]
     inside = rows[on_axis < 0]
     assert float(inside.max()) == pytest.approx(0.7, abs=0.06)
-    front, _, solid = crossings(show(profile, SIZE).volume, show(profile, SIZE).depths)
-    assert float(front[SIZE // 2, SIZE // 2]) == pytest.approx(-0.7, abs=0.05)
-    assert float(solid.float().mean()) == pytest.approx(float(mask.mean()), rel=0.05)
+    shown = show(profile, SIZE)
+    assert float(shown.front[SIZE // 2, SIZE // 2]) == pytest.approx(-0.7, abs=0.05)
+    assert float(shown.solid.float().mean()) == pytest.approx(float(mask.mean()), rel=0.05)
 
 
 def test_a_hollow_solid_has_a_cavity_a_wall_and_a_floor():
@@ -124,15 +128,15 @@ def test_normals_point_at_the_camera_and_outwards():
 def test_a_cup_is_told_anew_with_its_elevation_and_opening(hollow):
     _, shown = cup(hollow)
     said = told(shown, soft(shown), math.radians(18.0), 2 * math.atan(1 / CUP.distance))
-    found = revolved(said, fov_known=True)
-    assert found is not None
+    found = turned_candidate(said, fov_known=True)
+    assert found is not None and found.apart < 12
     assert math.degrees(found.elevation) == pytest.approx(22.0, abs=5.0)
-    both = shown.solid & (said.mask > 0.9)
-    error = (found.front_depth - shown.front)[both]
-    assert float((error - error.median()).abs().mean()) < 0.08
-    top = both & ((shown.front - cup(not hollow)[1].front).abs() > 0.2)
-    assert float((error[top[both]] - error.median()).abs().median()) < 0.25  # an opening is no lid, and a lid no opening
-    assert found.volume.shape == said.volume.shape and float(found.volume.abs().max()) <= 1.0
+    both = shown.solid & found.shown.solid
+    error = (found.shown.front - shown.front)[both]
+    assert float((error - error.median()).abs().mean()) < 0.1
+    middle_of_the_top = error.new_zeros(SIZE, SIZE).masked_scatter(both, error - error.median())[32, SIZE // 2]
+    assert float(middle_of_the_top.abs()) < 0.15  # an opening is no lid, and a lid no opening: they are .5 apart there
+    assert found.volume.shape == said.volume.shape
 
 
 def test_what_sticks_out_is_kept_and_joined():
@@ -148,8 +152,9 @@ def test_what_sticks_out_is_kept_and_joined():
     small = torch.nn.functional.max_pool2d(handle[None].float(), 2)[0] > 0
     slab = ((depths - away).abs() - 0.1).expand_as(said.volume) / frame.TRUNCATION
     said.volume[:] = torch.where(small, slab.clamp(-1, 1), said.volume)
-    found = revolved(said, fov_known=True)
-    assert found is not None
+    found = simplified(said, fov_known=True)
+    assert found is not said
+    assert float(found.volume.abs().max()) <= 1.0
     middle = (found.front_depth + found.back_depth)[handle] / 2
     edge = shown.solid & torch.nn.functional.max_pool2d(handle[None].float(), 3, 1, 1)[0].bool()
     assert float(middle.mean()) == pytest.approx(float((shown.front + shown.back)[edge].mean() / 2), abs=0.1)
@@ -157,18 +162,71 @@ def test_what_sticks_out_is_kept_and_joined():
     assert float(found.volume[:, row, column].min()) < 0
 
 
-def test_a_box_seen_from_the_front_is_no_cylinder():
+def test_a_rectangle_with_the_normals_of_a_flat_front_is_no_cylinder():
     line = frame.pixel_axis(SIZE)
     mask = ((line[:, None].abs() < 0.8) & (line[None].abs() < 0.5)).float()
-    shown = cup(False)[1]
-    flat = torch.zeros_like(shown.normal)
+    flat = torch.zeros(SIZE, SIZE, 3)
     flat[..., 2] = 1.0
-    box = shown._replace(front=torch.full_like(mask, -0.4), back=torch.full_like(mask, 0.4), solid=mask > 0.5, normal=flat)
-    assert revolved(told(box, mask, math.radians(3.0), 0.3), fov_known=False) is None
+    box = Shown(torch.full_like(mask, -0.4), torch.full_like(mask, 0.4), mask > 0.5, flat)
+    assert turned_candidate(told(box, mask, math.radians(3.0), 0.3), fov_known=False) is None
 
 
-def test_a_slender_cross_is_no_solid_of_revolution():
+def test_a_slender_cross_is_no_simple_solid():
     line = frame.pixel_axis(SIZE)
     mask = torch.maximum((line[:, None].abs() < 0.1) & (line[None].abs() < 0.8), (line[:, None].abs() < 0.8) & (line[None].abs() < 0.1))
     mask = torch.roll(mask.float(), (10, 20), (0, 1))
-    assert revolved(told(cup(False)[1], mask, 0.2, 0.3), fov_known=False) is None
+    said = told(cup(False)[1], mask, 0.2, 0.3)
+    assert simplified(said, fov_known=False) is said
+
+
+BOX = Cuboid((0.02, -0.03), (0.5, 0.6, 0.25), math.radians(35.0), math.radians(20.0), 3.5)
+
+
+def test_distances_of_a_box_are_exact_and_their_gradient_is_a_unit_normal():
+    points = torch.tensor([[0.02, -0.03, 0.0]], dtype=torch.float64)
+    assert float(cuboid_distance(BOX, points, 0.0)[0]) == pytest.approx(-0.25)
+    corner = torch.from_numpy(BOX.corners()[:1])
+    outwards = (corner - points) / (corner - points).norm()
+    assert float(cuboid_distance(BOX, corner, 0.0)[0]) == pytest.approx(0.0, abs=1e-9)
+    away = corner + 0.3 * outwards
+    assert 0.2 < float(cuboid_distance(BOX, away, 0.0)[0]) <= 0.3
+    step = 1e-5
+    moved = torch.cat([away + step * axis for axis in torch.eye(3, dtype=torch.float64)])
+    slope = (cuboid_distance(BOX, moved, 0.0)[0] - cuboid_distance(BOX, away, 0.0)[0]) / step
+    assert torch.allclose(slope, cuboid_distance(BOX, away, 0.0)[1][0], atol=1e-4)
+
+
+def test_the_outline_of_a_box_is_where_its_rays_enter():
+    shown = show_box(BOX, SIZE)
+    covered = torch.from_numpy(outline_of_box(BOX)) > 0.5
+    seen = torch.nn.functional.avg_pool2d(shown.solid[None].float(), 2)[0] > 0.5
+    assert float((covered != seen).float().mean()) < 0.02
+
+
+def test_a_box_is_found_again():
+    mask = torch.nn.functional.interpolate(torch.from_numpy(outline_of_box(BOX)).float()[None, None], scale_factor=2.0)[0, 0]
+    found, overlap = find_cuboid(mask, math.radians(27.0), 3.0, False, 1.0)
+    assert overlap > 0.97
+    assert math.degrees(found.elevation) == pytest.approx(20.0, abs=6.0)
+    true = cuboid_distance(BOX, ray_points(BOX.distance, 32, torch.linspace(-1, 1, 32)), 0.0)[0] < 0
+    ours = cuboid_distance(found, ray_points(BOX.distance, 32, torch.linspace(-1, 1, 32)), 0.0)[0] < 0
+    assert float((true & ours).sum() / (true | ours).sum()) > 0.8
+
+
+def test_a_box_takes_the_place_of_the_networks_bulging_one():
+    shown = show_box(BOX, SIZE)
+    mask = shown.solid.float()
+    said = told(shown, mask, BOX.elevation, 2 * math.atan(1 / BOX.distance))
+    said.front_depth[:] = shown.front + 0.2 * (frame.pixel_axis(SIZE)[None] ** 2 - 0.2)
+    found = simplified(said, fov_known=True)
+    assert found is not said
+    error = (found.front_depth - shown.front)[mask > 0.5]
+    assert float((error - error.median()).abs().mean()) < 0.04
+    known = box_candidate(said, True)
+    assert known is not None and known.distance == pytest.approx(BOX.distance)
+
+
+def test_a_ball_is_no_box():
+    line = frame.pixel_axis(SIZE)
+    mask = ((line[:, None] ** 2 + line[None] ** 2) < 0.6).float()
+    assert box_candidate(told(cup(False)[1], mask, 0.2, 0.3), fov_known=False) is None
