@@ -102,8 +102,8 @@ class Fit:
     depth: Ramp = constant(0.1)
     normal: Ramp = constant(0.1)
     eikonal: Ramp = constant(0.03)
-    volume: Ramp = constant(4.0)
-    smooth: Ramp = constant(0.3)
+    volume: Ramp = constant(24.0)
+    smooth: Ramp = constant(0.2)
 
 
 @dataclass(frozen=True)

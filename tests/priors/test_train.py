@@ -9,15 +9,19 @@ import pytest
 import torch
 import trimesh
 
+from img23d.errors import WeightsError
 from img23d.priors import dataset
 from img23d.priors.dataset import VariantSource, held_out, visits
 from img23d.priors.embedded import predict
+from img23d.priors.export import export_network
 from img23d.priors.live import LiveSource
+from img23d.priors.network import INPUTS, ShapeNetwork
 from img23d.priors.objects import family_of, list_objects
-from img23d.priors.options import TrainOptions
+from img23d.priors.options import NETWORKS, TrainOptions
 from img23d.priors.pack import pack_objects
 from img23d.priors.shards import ShardFolder
 from img23d.priors.train import train_prior
+from img23d.priors.trainer import begin_with
 
 
 @pytest.fixture
@@ -81,3 +85,24 @@ def test_every_object_is_visited_before_any_comes_again():
     order = list(itertools.islice(visits([3, 5, 8, 9], seed=2), 12))
     assert all(sorted(order[first : first + 4]) == [3, 5, 8, 9] for first in (0, 4, 8))
     assert len({tuple(order[first : first + 4]) for first in (0, 4, 8)}) > 1
+
+
+def test_a_larger_network_begins_with_the_answers_of_a_smaller_one(tmp_path):
+    torch.manual_seed(3)
+    sizes = NETWORKS["tiny"]
+    small, grown = ShapeNetwork(**sizes).eval(), ShapeNetwork(**{**sizes, "blocks": (2, 1), "up_blocks": (3,)}).eval()
+    for block in small.down_blocks[0]:
+        torch.nn.init.normal_(block.second.weight, std=0.1)
+    export_network(small, tmp_path / "small.safetensors")
+    begin_with(grown, tmp_path / "small.safetensors")
+    inputs = torch.rand(1, INPUTS, 64, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(grown(inputs), small(inputs)):
+            assert torch.allclose(ours, theirs, atol=2e-3)  # weights are kept in half precision
+
+
+@pytest.mark.parametrize("sizes", [{"widths": (4, 8)}, {"blocks": (1, 1), "up_blocks": (1,)}])
+def test_a_network_that_has_no_room_for_the_weights_says_so(tmp_path, sizes):
+    export_network(ShapeNetwork(**{**NETWORKS["tiny"], "blocks": (2, 1)}), tmp_path / "large.safetensors")
+    with pytest.raises(WeightsError, match=r"large\.safetensors"):
+        begin_with(ShapeNetwork(**{**NETWORKS["tiny"], **sizes}), tmp_path / "large.safetensors")

@@ -97,3 +97,13 @@ def test_a_model_s_maps_are_used_like_given_ones_and_the_user_s_win(ball, contex
     mine[..., 1] = 1
     views, _ = estimate(Views(plain.cameras, plain.rgb, plain.mask, normal=mine), True, INFLATE, options, context)
     assert torch.allclose(views.normal[0, 64, 64], torch.tensor([0.0, 1.0, 0.0]), atol=1e-5)
+
+
+def test_given_maps_are_believed_more_than_the_guessed_front(ball, context):
+    plain = seen(ball)
+    depth = Views(plain.cameras, plain.rgb, plain.mask, depth=plain.mask)
+    (_, without), (_, told) = (estimate(given, True, INFLATE, Estimate(elevation_deg=0.0), context) for given in (plain, depth))
+    ratio = told.confidence / without.confidence
+    size = len(ratio)
+    assert float(ratio[-1, size // 2, size // 2]) == pytest.approx(0.15)  # towards the camera
+    assert float(ratio[0, size // 2, size // 2]) == 1.0

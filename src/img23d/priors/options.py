@@ -31,6 +31,8 @@ class TrainOptions:
         cache: folder for carved solids and samples; "" means ``OUT/cache``.
         validate_minutes: time between validations.
         seed: of weights, order and samples.
+        start: weights file to begin with, ``shipped`` for the one that comes with img23d, "" for none; blocks that it lacks change
+            nothing at first, so that a network can grow.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: of the CPU; 0 leaves them as they are.
     """
@@ -46,7 +48,7 @@ class TrainOptions:
     weight_decay: float = 0.02
     ema: float = 0.998
     clip: float = 1.0
-    shards: int = 200
+    shards: int = 400
     procedural: int = 1500
     variants: int = 1500
     workers: int = 0
@@ -54,6 +56,7 @@ class TrainOptions:
     cache: str = ""
     validate_minutes: float = 5.0
     seed: int = 1
+    start: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
 
@@ -63,7 +66,7 @@ NETWORKS: dict[str, dict[str, object]] = {
     "gpu": {"widths": (96, 160, 256), "blocks": (2, 2, 3), "up_blocks": (3, 2), "volume_width": 128, "fine_width": 32},
     "tiny": {"widths": (8, 16), "blocks": (1, 1), "up_blocks": (1,), "volume_width": 8, "fine_width": 8},
 }
-BATCHES = {"cpu": 16, "gpu": 64, "tiny": 2}
+BATCHES = {"cpu": 64, "gpu": 64, "tiny": 2}
 MINUTES = {"cpu": 110.0, "gpu": 25.0, "tiny": 1.0}
 PIECES = {"cpu": 0.0, "gpu": 8.0, "tiny": 0.0}
 HALF_SIZES = {"cpu": 1.0, "gpu": 0.3, "tiny": 0.5}

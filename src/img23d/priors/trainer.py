@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from img23d.backends.threads import settle_threads
+from img23d.errors import WeightsError
 from img23d.priors import frame
 from img23d.priors.batches import halve, make_batch
-from img23d.priors.export import export_network
+from img23d.priors.export import export_network, import_network
 from img23d.priors.losses import Truth, prior_losses
 from img23d.priors.muon import optimizers
 from img23d.priors.network import ShapeNetwork
@@ -30,6 +31,7 @@ from img23d.priors.validate import validate
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+SHIPPED = Path(__file__).parent / "weights" / "shape.safetensors"
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -65,6 +67,8 @@ class Trainer:
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device)
         torch.manual_seed(options.seed)
         self.network = ShapeNetwork(**NETWORKS[options.size]).to(self.device, memory_format=torch.channels_last)  # type: ignore[arg-type,call-overload]
+        if options.start:
+            begin_with(self.network, SHIPPED if options.start == "shipped" else Path(options.start))
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizers = optimizers(self.network, self.network.inner(), options.rate, options.weight_decay)
         self.step, self.seconds = 0, 0.0
@@ -135,6 +139,20 @@ class Trainer:
             optimizer.load_state_dict(kept)
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
         return True
+
+
+def begin_with(network: ShapeNetwork, weights: Path) -> None:
+    """Take over another network's weights; residual blocks that it lacks start as nothing, so both answer alike.
+
+    Raises:
+        WeightsError: there are none, or they are of another width.
+    """
+    try:
+        _, lost = network.load_state_dict(import_network(weights).state_dict(), strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"{weights} is of another width than this network", "--size cpu, which is that of the shipped one") from error
+    if lost:
+        raise WeightsError(f"{weights} has more blocks than this network", "--size cpu, which is that of the shipped one")
 
 
 def mixed_precision(device: torch.device) -> Any:

@@ -13,6 +13,7 @@ from img23d.config import Estimate, Prior
 from img23d.ops.crop import resize_views_image
 from img23d.ops.depth import align_depth, depth_to_normal
 from img23d.ops.inflate import inflated_sdf, inflation_height
+from img23d.ops.volume import volume_points
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
@@ -20,6 +21,7 @@ from img23d.stages.context import Context
 VERSION = 5
 GUESS_SIZE = 128
 GIVEN_CONFIDENCE = 0.9
+FRONT_DOUBT = 0.15  # of the prior's confidence that is left where the user's or a model's maps tell the surface
 DISPARITY_CONFIDENCE = 0.6  # of that: depth made of disparity bends as an assumed range has it
 
 
@@ -46,7 +48,18 @@ def estimate(views: Views, fov_known: bool, prior: Prior, options: Estimate, con
         guessed, solid = inflated_guess(views, prior, options)
     if options.geometry not in ("auto", "prior"):
         views, options = ask_model(views, options, context)
+    if views.depth is not None or views.normal is not None:
+        solid = doubted_in_front(solid, guessed.cameras)
     return use_given_maps(guessed, views, options), solid
+
+
+def doubted_in_front(solid: ShapePrior, cameras: Cameras) -> ShapePrior:
+    """The solid with less trust in its front half, of which given maps know more."""
+    points = volume_points(len(solid.sdf), solid.sdf).reshape(-1, 3)
+    depth = cameras.to(points.device).project(points)[0, :, 2].reshape(solid.sdf.shape)
+    inside = solid.sdf < 0
+    middle = depth[inside].mean() if bool(inside.any()) else depth.mean()
+    return replace(solid, confidence=torch.where(depth < middle, FRONT_DOUBT * solid.confidence, solid.confidence))
 
 
 def ask_model(views: Views, options: Estimate, context: Context) -> tuple[Views, Estimate]:
