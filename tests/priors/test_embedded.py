@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -15,6 +16,7 @@ from img23d.priors.solid import (
     RayVolume,
     agree,
     bin_depths,
+    change_between,
     crossings,
     redistance,
     silhouette_distance,
@@ -181,3 +183,19 @@ def test_a_hollow_that_has_lost_its_far_wall_is_filled() -> None:
     assert bool((between[:, (axis < -0.2) & columns][..., columns] > 0).all()), "hollow where it was not"
     whole = RayVolume(torch.minimum(front, wall), torch.ones_like(empty))
     assert torch.equal(without_lost_walls(whole, mask, back).distance < 0, whole.distance < 0)
+
+
+def test_what_is_seen_at_a_grazing_angle_stays_in_one_piece():
+    """Each ray of a thin sheet that slants steeply away has its own depth; thickened, neighbours overlap."""
+    axis = frame.pixel_axis(SIZE)
+    inside = (axis[:, None].abs() < 0.15).expand(SIZE, SIZE) & (axis[None].abs() < 0.7)
+    slant = (-axis[:, None] * 5.0).expand(SIZE, SIZE)
+    change = change_between(slant, inside)
+    assert change[inside].amin() == pytest.approx(5.0 * 2 / SIZE, rel=1e-3)
+    assert change[~inside].max() <= 5.0 * 2 / SIZE + 1e-5
+    full = torch.ones(SIZE, SIZE)
+    rays = agree(torch.ones(frame.DEPTH_BINS, 64, 64), frame.bin_depths(), inside.float(), (slant, slant + 0.01), (full, full))
+    column = (rays.distance < 0)[:, :, SIZE // 2]
+    rows = torch.nonzero(inside[:, SIZE // 2])[:, 0]
+    shared = [bool((column[:, a] & column[:, b]).any()) for a, b in itertools.pairwise(rows)]
+    assert all(shared)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from img23d.priors.solid import spread_blur
 
-STEEPER = 1.2
+STEEPER = 1.1
 SMOOTH = 6.0  # pixels of the crop
 
 

@@ -16,6 +16,7 @@ from img23d.scene import Cameras
 
 BINS = 96  # depth samples of the corrected volume
 THINNEST = 0.03  # half-widths: what the silhouette shows is at least this thick
+THICKENED = 0.1  # half-widths: half the most along the rays to which what is seen at a grazing angle is thickened
 TRUST = 4.0  # how much a confident layered depth counts against the volume's own surface
 WALL = 0.16  # half-widths: far walls of hollow things are at least so thick, or the fit would wear them through
 HOLLOW = 0.25  # half-widths: a volume that ends so far before the last layered depth is hollow there and has lost its far wall
@@ -106,7 +107,8 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
         alone = torch.where(solid, surface, spread_blur(layer, mask > 0.5, 3.0))
         moved.append(torch.where(known, surface + spread_blur(weight * (layer - surface), known), alone))
     start, stop = moved
-    middle, half = (start + stop) / 2, ((stop - start) / 2).clamp(min=THINNEST / 2)
+    middle = (start + stop) / 2
+    half = torch.maximum(((stop - start) / 2).clamp(min=THINNEST / 2), change_between(middle, mask > 0.5).clamp(max=THICKENED))
     start, stop = middle - half, middle + half
     enter, leave = torch.where(solid, enter, start), torch.where(solid, leave, stop)  # a ray that meets no solid is not stretched
     target = torch.linspace(float(depths[0]) - 0.1, float(depths[-1]) + 0.1, BINS, device=volume.device)[:, None, None]
@@ -127,6 +129,19 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     near_front = ((stop - target) / (stop - start)).clamp(0, 1)
     confidence = trust[0] * near_front + trust[1] * (1 - near_front)
     return RayVolume(distance, torch.where(outside > 0, torch.ones_like(confidence), confidence))
+
+
+def change_between(depth: Tensor, inside: Tensor) -> Tensor:
+    """(S, S) the largest change of depth from a pixel to a neighbour inside.
+
+    Half as thick along the rays, what is seen at a grazing angle would fall apart into strips: two neighbouring rays share no depth then.
+    """
+    change = torch.zeros_like(depth)
+    for axis in (0, 1):
+        step = torch.diff(depth, dim=axis).abs() * (inside.narrow(axis, 1, len(depth) - 1) & inside.narrow(axis, 0, len(depth) - 1))
+        edge = step.narrow(axis, 0, 1) * 0
+        change = torch.maximum(change, torch.maximum(torch.cat([step, edge], axis), torch.cat([edge, step], axis)))
+    return change
 
 
 def without_lost_walls(rays: RayVolume, mask: Tensor, back: Tensor) -> RayVolume:
