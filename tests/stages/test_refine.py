@@ -10,7 +10,9 @@ from img23d.config import Ramp, Refine
 from img23d.errors import FitError
 from img23d.fields.analytic import Box, Sphere, Torus
 from img23d.ops.render import render
-from img23d.ops.topology import euler_characteristic, is_closed_manifold, is_consistently_oriented, volume
+from img23d.ops.topology import euler_characteristic, is_closed, is_closed_manifold, is_consistently_oriented, volume
+from img23d.scene import Mesh
+from img23d.stages import refine_cubes
 from img23d.stages.refine import refine
 from img23d.stages.refine_grid import field_sdf, finer_for_thin
 from img23d.stages.refine_tets import start
@@ -123,3 +125,13 @@ def test_floaters_behind_one_silhouette_are_dropped_and_real_parts_kept(ball, co
 def test_thin_objects_get_a_finer_grid(context):
     assert finer_for_thin(Sphere(0.6), 24, context) == 24
     assert finer_for_thin(Box((0.8, 0.05, 0.05)), 24, context) == 36
+
+
+@pytest.mark.parametrize("begin", [start, refine_cubes.start])
+def test_the_surface_cannot_leave_a_grid_that_was_split(context, begin):
+    # what the finer grid sees of the field may lie on the border of what was split
+    state = begin(Sphere(0.5), Refine(resolution=12), context).subdivided(Sphere(0.56), context)
+    torch.manual_seed(1)
+    state.change = torch.where(state.free, 0.02 * torch.randn_like(state.change) - state.start, state.change)
+    vertices, faces, _ = state.surface(state.sdf(), context)
+    assert is_closed(Mesh(vertices, faces))

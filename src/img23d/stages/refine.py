@@ -29,7 +29,7 @@ from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
 from img23d.stages.refine_grid import DeformableGrid, incoherence
 
-VERSION = 3
+VERSION = 4
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 VIEWS_PER_STEP = 2
 CALM = 3.0  # gradients below this many root mean squares take less than half a step

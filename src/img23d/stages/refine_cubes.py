@@ -85,7 +85,7 @@ class DeformableCubes:
         # between vertices of the rim the sign must stay, or the surface would end there
         lost = (rim == 1.0) & ((start + change).sign() != old.sign())
         start = torch.where(lost, old - change, start)
-        return in_band(vertices, cubes, start, change, self.spacing / 2)
+        return in_band(vertices, cubes, start, change, self.spacing / 2, rim == 1.0)
 
 
 def start(field: SdfField, options: Refine, context: Context) -> DeformableCubes:
@@ -98,10 +98,13 @@ def start(field: SdfField, options: Refine, context: Context) -> DeformableCubes
     return in_band(vertices, cubes, sdf, torch.zeros_like(sdf), 1.0 / resolution)
 
 
-def in_band(vertices: Tensor, cubes: Tensor, sdf: Tensor, change: Tensor, spacing: float) -> DeformableCubes:
-    """Keep the cubes near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it."""
+def in_band(vertices: Tensor, cubes: Tensor, sdf: Tensor, change: Tensor, spacing: float, rim: Tensor | None = None) -> DeformableCubes:
+    """Keep the cubes near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it.
+
+    ``rim`` (N,) bool are vertices on the grid's own border, which the band may reach.
+    """
     band = surface_band(cubes, sdf + change, BAND_RINGS)
-    inner = ~on_cube(vertices)
+    inner = ~on_cube(vertices) if rim is None else ~(on_cube(vertices) | rim)
     inner[cubes[~band].reshape(-1)] = False
     used = torch.zeros_like(inner)
     used[cubes[band].reshape(-1)] = True

@@ -76,7 +76,7 @@ class DeformableTets:
         # between two vertices of the rim the sign must stay, or the surface would end there
         lost = (rim == 1.0) & ((start + change).sign() != old.sign())
         start = torch.where(lost, old - change, start)
-        return in_band(grid, start, change, self.spacing / 2)
+        return in_band(grid, start, change, self.spacing / 2, rim == 1.0)
 
 
 def start(field: SdfField, options: Refine, context: Context) -> DeformableTets:
@@ -90,10 +90,13 @@ def start(field: SdfField, options: Refine, context: Context) -> DeformableTets:
     return in_band(grid, sdf, torch.zeros_like(sdf), 1.0 / resolution)
 
 
-def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, spacing: float) -> DeformableTets:
-    """Keep the tets near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it."""
+def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, spacing: float, rim: Tensor | None = None) -> DeformableTets:
+    """Keep the tets near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it.
+
+    ``rim`` (N,) bool are vertices on the grid's own border, which the band may reach.
+    """
     band = surface_band(grid.tets, sdf + change, BAND_RINGS)
-    inner = ~on_cube(grid.vertices)
+    inner = ~on_cube(grid.vertices) if rim is None else ~(on_cube(grid.vertices) | rim)
     inner[grid.tets[~band].reshape(-1)] = False
     used = torch.zeros_like(inner)
     used[grid.tets[band].reshape(-1)] = True
