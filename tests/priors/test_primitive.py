@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from img23d.priors import frame
-from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid, ray_points
+from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid
 from img23d.priors.cuboid import outline as outline_of_box
 from img23d.priors.embedded import Prediction
 from img23d.priors.primitive import box_candidate, show_box, simplified, turned_candidate
@@ -208,8 +208,8 @@ def test_a_box_is_found_again():
     found, overlap = find_cuboid(mask, math.radians(27.0), 3.0, False, 1.0)
     assert overlap > 0.97
     assert math.degrees(found.elevation) == pytest.approx(20.0, abs=6.0)
-    true = cuboid_distance(BOX, ray_points(BOX.distance, 32, torch.linspace(-1, 1, 32)), 0.0)[0] < 0
-    ours = cuboid_distance(found, ray_points(BOX.distance, 32, torch.linspace(-1, 1, 32)), 0.0)[0] < 0
+    true = cuboid_distance(BOX, frame.ray_points(BOX.distance, 32, torch.linspace(-1, 1, 32)), 0.0)[0] < 0
+    ours = cuboid_distance(found, frame.ray_points(BOX.distance, 32, torch.linspace(-1, 1, 32)), 0.0)[0] < 0
     assert float((true & ours).sum() / (true | ours).sum()) > 0.8
 
 

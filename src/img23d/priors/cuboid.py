@@ -13,8 +13,6 @@ from scipy.optimize import minimize
 from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
-from img23d.priors import frame
-
 Array = NDArray[np.float64]
 SIZE = 64  # pixels along each side in which outlines are compared
 STARTS, KEPT, ROUNDS = 9, 3, 400  # turns tried about the upright axis, how many of them are followed, and how far
@@ -134,11 +132,3 @@ def cuboid_distance(box: Cuboid, points: Tensor, rounding: float) -> tuple[Tenso
     inner = F.one_hot(beyond.argmax(-1), 3).to(points)
     slope = torch.where((out.sum(-1) > 0)[..., None], out, inner) * local.sign()
     return distance, F.normalize(slope, dim=-1, eps=1e-9) @ axes
-
-
-def ray_points(box_distance: float, size: int, depths: Tensor) -> Tensor:
-    """(D, size, size, 3) points at some depths along the rays of a picture, in the frame of the crop."""
-    line = frame.pixel_axis(size, depths.device)
-    depth, y, x = torch.meshgrid(depths, -line, line, indexing="ij")
-    grow = (box_distance + depth) / box_distance
-    return torch.stack([x * grow, y * grow, -depth], -1)

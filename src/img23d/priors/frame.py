@@ -101,3 +101,11 @@ def pixel_axis(size: int, device: torch.device | str = "cpu") -> Tensor:
 def bin_depths(bins: int = DEPTH_BINS, device: torch.device | str = "cpu") -> Tensor:
     """(bins,) depths of the volume's samples from mid-depth, from near to far."""
     return torch.linspace(-DEPTH_RANGE, DEPTH_RANGE, bins, device=device)
+
+
+def ray_points(distance: float, size: int, depths: Tensor) -> Tensor:
+    """(D, size, size, 3) points at depths (D,) from mid-depth along the rays of a picture, with the camera at ``distance``."""
+    line = pixel_axis(size, depths.device)
+    depth, y, x = torch.meshgrid(depths, -line, line, indexing="ij")
+    grow = (distance + depth) / distance
+    return torch.stack([x * grow, y * grow, -depth], -1)

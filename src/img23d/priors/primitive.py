@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from img23d.priors import frame
-from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid, ray_points
+from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid
 from img23d.priors.profile import seen_along_rays, show, turned_profile
 from img23d.priors.revolution import find_axis, largest_revolution
 from img23d.priors.shown import BINS, Candidate, Shown, turned_apart, with_parts
@@ -70,7 +70,7 @@ def box_candidate(said: Prediction, fov_known: bool) -> Candidate | None:
     wide, tall, deep = (max(half - INSET, 0.5 * half) for half in box.half)
     shown = show_box(box._replace(half=(wide, tall, deep)), said.mask.shape[-1], said.mask.device)
     apart = turned_apart(said, shown, shown.solid)
-    points = ray_points(box.distance, said.volume.shape[-1], told_depths(said))
+    points = frame.ray_points(box.distance, said.volume.shape[-1], told_depths(said))
     volume = cuboid_distance(box._replace(half=(wide, tall, deep)), points, ROUNDING)[0] / frame.TRUNCATION
     return Candidate(shown, volume, box.elevation, box.distance, apart) if apart < SQUARE else None
 
@@ -78,8 +78,8 @@ def box_candidate(said: Prediction, fov_known: bool) -> Candidate | None:
 def show_box(box: Cuboid, size: int, device: torch.device | str = "cpu") -> Shown:
     """Look at a box."""
     depths = torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, BINS, device=device)
-    front, back, solid = crossings(cuboid_distance(box, ray_points(box.distance, size, depths), ROUNDING)[0], depths)
-    line = ray_points(box.distance, size, depths.new_tensor([0.0, 1.0]))
+    front, back, solid = crossings(cuboid_distance(box, frame.ray_points(box.distance, size, depths), ROUNDING)[0], depths)
+    line = frame.ray_points(box.distance, size, depths.new_tensor([0.0, 1.0]))
     points = line[0] + (line[1] - line[0]) * front[..., None]
     return Shown(front, back, solid, cuboid_distance(box, points, ROUNDING)[1])
 

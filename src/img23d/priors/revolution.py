@@ -58,10 +58,8 @@ def largest_revolution(outside: Tensor, axis: Axis) -> Tensor:
 
 def cylindrical(axis: Axis, size: int, depths: Tensor) -> tuple[Tensor, Tensor]:
     """(D, size, size) height along the axis and distance from it of the points at some depths along the rays of a picture."""
-    line = frame.pixel_axis(size, depths.device)
-    depth, y, x = torch.meshgrid(depths, -line, line, indexing="ij")
-    grow = (axis.distance + depth) / axis.distance
-    x, y, z = x * grow - axis.x, y * grow, -depth
+    x, y, z = frame.ray_points(axis.distance, size, depths).unbind(-1)
+    x = x - axis.x
     up = axis.directions(depths)[0]
     height = y * up[1] + z * up[2]
     return height, (x**2 + y**2 + z**2 - height**2).clamp(min=0).sqrt()
@@ -124,7 +122,7 @@ def find_axis(outside: Tensor, mask: Tensor, elevation: float, distance: float, 
         distance: from the camera to mid-depth, half-widths.
         distance_known: whether that is more than a guess.
     """
-    tried: dict[Axis, tuple[float, Coverage]] = {}
+    tried: dict[Axis, float] = {}
 
     def worth(axis: Axis) -> float:
         if axis not in tried:
@@ -134,8 +132,8 @@ def find_axis(outside: Tensor, mask: Tensor, elevation: float, distance: float, 
             heights, radii = outline(table)
             ends = [float(radii[(heights - end).abs().argmin()]) for end in (found.low, found.high)]
             wide = sum(ends) / max(2 * float(radii.max()), 1e-6)
-            tried[axis] = (found.share + WIDE_ENDS * wide - FAR_OFF * off**2, found)
-        return tried[axis][0]
+            tried[axis] = found.share + WIDE_ENDS * wide - FAR_OFF * off**2
+        return tried[axis]
 
     step_x, step_e, step_d = 0.08, math.radians(6.0), 1.4
     best = max((Axis(elevation, x, distance) for x in middles(mask)), key=worth)
