@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from img23d.ops.inflate import inflated_sdf, inflation_height
+from img23d.ops.inflate import inflated_sdf, inflation_height, parabola_minimum, parabola_minimum_reference
 from img23d.scene.cameras import orbit_degrees
 
 
@@ -49,3 +49,12 @@ def test_mirrored_silhouettes_give_mirrored_heights(axis):
     mask[10:40, 20:30] = 1
     mask[30:50, 20:55] = 1
     assert torch.allclose(inflation_height(mask).flip(axis), inflation_height(mask.flip(axis)), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 7), (1, 33, 20), (3, 64, 64)])
+def test_the_envelope_of_parabolas_equals_brute_force(shape):
+    generator = torch.Generator().manual_seed(sum(shape))
+    far = torch.rand(shape, generator=generator) < 0.8
+    values = torch.where(far, 1e6, -30 * torch.rand(shape, generator=generator))
+    for tried in (values, 20 * torch.rand(shape, generator=generator), torch.full(shape, 1e6)):
+        assert torch.allclose(parabola_minimum(tried), parabola_minimum_reference(tried), rtol=1e-6, atol=1e-5)

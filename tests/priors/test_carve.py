@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 
-from img23d.priors.carve import HALF_SIZE, TRUNCATION, carve, surface_distance
+from img23d.priors import carve as carving
+from img23d.priors import carve_compiled
+from img23d.priors.carve import HALF_SIZE, PREFERENCE, TRUNCATION, carve, carve_views_reference, packed_distance, surface_distance
 from img23d.priors.objects import TrainingObject
 
 
@@ -64,3 +69,35 @@ def test_both_sides_of_a_sheet_are_in_front_of_it():
     over = (axis[None, :, None] & axis[None, None, :]).expand(40, 40, 40).reshape(-1)
     seen = distance.isfinite() & over
     assert seen.sum() > 100 and (side[seen] > 0).all()
+
+
+@pytest.mark.parametrize("shape", ["sphere", "box", "bowl"])
+def test_compiled_carving_equals_the_reference(shape, request, monkeypatch):
+    item = request.getfixturevalue(shape)
+    fast, _ = solid_of(item, 40)
+    monkeypatch.setattr(carving, "carve_views", carve_views_reference)
+    slow, _ = solid_of(item, 40)
+    differ = (fast - slow).abs() > TRUNCATION / 60
+    assert float(differ.float().mean()) < 1e-3, "more than rounding on the rims"
+
+
+def test_compiled_distances_equal_the_reference():
+    generator = torch.Generator().manual_seed(5)
+    points = torch.rand(3000, 3, generator=generator) * 0.9 - 0.45
+    normals = torch.nn.functional.normalize(torch.randn(3000, 3, generator=generator), dim=-1)
+    step = 2 * HALF_SIZE / 39
+    slow = packed_distance(points, normals, 40, step)
+    fast = torch.from_numpy(
+        carve_compiled.surface_distance(points.double().numpy(), normals.double().numpy(), 40, -HALF_SIZE, step, PREFERENCE)
+    )
+    assert torch.equal(slow == 1 << 40, fast == 1 << 40)
+    apart = ((slow >> 1) - (fast >> 1)).abs().double() / (1 << 20)
+    assert float(apart.max()) < 1e-4 and float(((slow & 1) != (fast & 1)).double().mean()) < 1e-3
+
+
+def test_capped_distance_is_exact_below_its_cap():
+    random = np.random.default_rng(2)
+    occupied = random.random((9, 20, 13)) < 0.01
+    true = distance_transform_edt(~occupied)
+    assert np.allclose(carve_compiled.capped_distance(occupied, 5), np.minimum(true, 5), atol=1e-6)
+    assert (carve_compiled.capped_distance(np.zeros((3, 4, 5), bool), 4) == 4).all()

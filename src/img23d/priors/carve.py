@@ -62,23 +62,73 @@ def carve(
     normals = normals / normals.norm(dim=-1, keepdim=True).clamp(min=1e-12)
     # What lies outside of the bounding box is seen past by views along the axes.
     boxed = ((grid >= vertices.amin(0) - 0.5 * step) & (grid <= vertices.amax(0) + 0.5 * step)).all(-1)
-    span, solid, points, sides = HALF_SIZE * math.sqrt(3.0), torch.nonzero(boxed)[:, 0], [], []
-    left = grid[solid]
-    for rotation in view_directions(views, vertices.device):
-        local = vertices @ rotation.T
-        xy = torch.stack([0.5 + local[:, 0] / (2 * span), 0.5 - local[:, 1] / (2 * span)], -1)
-        hits = surface_hits(rasterizer, xy, local[:, 2] + 2.0, faces, size, perspective=False)
+    standing = torch.nonzero(boxed)[:, 0]
+    views_of = view_directions(views, vertices.device)
+    see_past = carve_views if vertices.device.type == "cpu" else carve_views_reference
+    solid, points, sides = see_past(vertices, faces, normals, views_of, standing, grid, step, size, rasterizer)
+    inside = torch.zeros(resolution**3, dtype=torch.bool, device=grid.device)
+    inside[solid] = True
+    near, sign = surface_distance(points, sides, resolution, step)
+    return Solid(combine(inside, near, sign, resolution, step))
+
+
+def project_views(vertices: Tensor, rotations: Tensor) -> Tensor:
+    """(V, N, 3) fractions of the picture and depths of vertices (N, 3) in parallel views (V, 3, 3) of the whole cube."""
+    local = vertices @ rotations.transpose(-1, -2)
+    span = HALF_SIZE * math.sqrt(3.0)
+    # Inverse depths, which are what a rasteriser compares, must be linear in the picture and far from zero.
+    return torch.stack([0.5 + local[..., 0] / (2 * span), 0.5 - local[..., 1] / (2 * span), 1.0 / (2.0 + local[..., 2])], -1)
+
+
+def carve_views(
+    vertices: Tensor, faces: Tensor, normals: Tensor, rotations: Tensor, standing: Tensor, grid: Tensor, step: float, size: int,
+    rasterizer: BackendRasterizer,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """As `carve_views_reference`, compiled for the CPU."""
+    from img23d.priors import carve_compiled
+
+    projected = project_views(vertices, rotations)
+    ids = rasterizer.face_ids(projected, faces, size, size)
+    solid, resolution = standing.clone().numpy(), round(len(grid) ** (1 / 3))
+    count, points, sides = carve_compiled.carve_views(
+        ids.numpy(), (projected[..., :2].double() * size).numpy(), rotations.double().numpy(), vertices.double().numpy(), faces.numpy(),
+        normals.double().numpy(), solid, -HALF_SIZE, step, resolution, HALF_SIZE * math.sqrt(3.0), 0.5 * step,
+    )  # fmt: skip
+    return torch.from_numpy(solid[:count]), torch.from_numpy(points).float(), torch.from_numpy(sides).float()
+
+
+def carve_views_reference(
+    vertices: Tensor, faces: Tensor, normals: Tensor, rotations: Tensor, standing: Tensor, grid: Tensor, step: float, size: int,
+    rasterizer: BackendRasterizer,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Carve away what each of the views sees past.
+
+    Args:
+        vertices: (N, 3).
+        faces: (F, 3).
+        normals: (F, 3) unit.
+        rotations: (V, 3, 3) of `view_directions`.
+        standing: (M,) numbers of the samples that may be solid.
+        grid: (D^3, 3) all samples.
+        step: distance between them.
+        size: pixels along each side of a view.
+        rasterizer: finds face ids.
+
+    Returns:
+        The numbers of the samples that no view sees past, the (P, 3) surface points seen, and their outward normals.
+    """
+    span, left, points, sides = HALF_SIZE * math.sqrt(3.0), grid[standing], [], []
+    for rotation in rotations:
+        xy, depth = project_views(vertices, rotation).split((2, 1), -1)
+        hits = surface_hits(rasterizer, xy, 1.0 / depth[:, 0], faces, size, perspective=False)
         seen = hits.interpolate(vertices[faces])
         outward = normals[hits.face]
         outward = outward * torch.sign((outward @ rotation[2])[:, None] + 1e-12)
         kept = torch.nonzero(~past(left, rotation, planes(hits.pixel, seen, outward, size), size, span, 0.5 * step))[:, 0]
-        solid, left = solid[kept], left[kept]
+        standing, left = standing[kept], left[kept]
         points.append(seen)
         sides.append(outward)
-    inside = torch.zeros(resolution**3, dtype=torch.bool, device=grid.device)
-    inside[solid] = True
-    near, sign = surface_distance(torch.cat(points), torch.cat(sides), resolution, step)
-    return Solid(combine(inside, near, sign, resolution, step))
+    return standing, torch.cat(points), torch.cat(sides)
 
 
 def planes(pixel: Tensor, seen: Tensor, outward: Tensor, size: int) -> Tensor:
@@ -111,6 +161,8 @@ def past(points: Tensor, rotation: Tensor, table: Tensor, size: int, span: float
 def surface_distance(points: Tensor, normals: Tensor, resolution: int, step: float) -> tuple[Tensor, Tensor]:
     """Distance of the voxels next to the surface to the nearest seen surface point, and on which side of it they are.
 
+    Compiled on the CPU, `packed_distance` elsewhere.
+
     Args:
         points: (P, 3) surface points.
         normals: (P, 3) outward.
@@ -120,10 +172,24 @@ def surface_distance(points: Tensor, normals: Tensor, resolution: int, step: flo
     Returns:
         (D^3,) distances, infinite where no point is near, and (D^3,) signs, negative inside.
     """
+    if points.device.type == "cpu":
+        from img23d.priors import carve_compiled
+
+        arrays = points.double().numpy(), normals.double().numpy()
+        best = torch.from_numpy(carve_compiled.surface_distance(*arrays, resolution, -HALF_SIZE, step, PREFERENCE))
+    else:
+        best = packed_distance(points, normals, resolution, step)
+    front = (best & 1) == 1
+    voxels = (best >> 1).float() / (1 << 20) - torch.where(front, 0.0, PREFERENCE)
+    return torch.where(best < 1 << 40, voxels * step, torch.inf), torch.where(front, 1.0, -1.0)
+
+
+def packed_distance(points: Tensor, normals: Tensor, resolution: int, step: float) -> Tensor:
+    """(D^3,) distances of `surface_distance` in voxels times 2^21, preference included; the last bit is 1 in front of the surface."""
     cell = ((points + HALF_SIZE) / (step / 2)).round().long()
     octant = ((normals > 0) * torch.tensor([1, 2, 4], device=points.device)).sum(-1)  # the two sides of a sheet are both kept
     key = (cell[:, 2] << 43) | (cell[:, 1] << 23) | (cell[:, 0] << 3) | octant
-    order = torch.argsort(key)
+    order = torch.argsort(key, stable=True)
     first = torch.ones_like(order, dtype=torch.bool)
     first[1:] = key[order][1:] != key[order][:-1]
     kept = order[first]  # one point per half voxel and direction is enough
@@ -142,14 +208,12 @@ def surface_distance(points: Tensor, normals: Tensor, resolution: int, step: flo
                 front = height > 0
                 packed = ((away / step + torch.where(front, 0.0, PREFERENCE)) * (1 << 20)).long() * 2 + front
                 best.scatter_reduce_(0, (voxel[:, 2] * resolution + voxel[:, 1]) * resolution + voxel[:, 0], packed, "amin")
-    front = (best & 1) == 1
-    voxels = (best >> 1).float() / (1 << 20) - torch.where(front, 0.0, PREFERENCE)
-    return torch.where(best < 1 << 40, voxels * step, torch.inf), torch.where(front, 1.0, -1.0)
+    return best
 
 
 def combine(inside: Tensor, near: Tensor, sign: Tensor, resolution: int, step: float) -> Tensor:
     """(D, D, D) int8 distances: exact next to the surface, from a distance transform of the carved solid elsewhere."""
-    from scipy.ndimage import distance_transform_edt
+    from img23d.priors.carve_compiled import capped_distance
 
     shape = (resolution,) * 3
     whole = np.full(shape, 127, np.int8)
@@ -158,7 +222,7 @@ def combine(inside: Tensor, near: Tensor, sign: Tensor, resolution: int, step: f
     margin = math.ceil(TRUNCATION / step) + 1
     box = tuple(reach(np.atleast_1d(matters.any(axis=tuple({0, 1, 2} - {axis}))), margin) for axis in range(3))
     carved = inside.reshape(shape).cpu().numpy()[box]
-    value = np.where(carved, -distance_transform_edt(carved) + 0.5, distance_transform_edt(~carved) - 0.5) * step
+    value = np.where(carved, 0.5 - capped_distance(~carved, margin), capped_distance(carved, margin) - 0.5) * step
     distance, side = near.reshape(shape).cpu().numpy()[box], sign.reshape(shape).cpu().numpy()[box]
     # A voxel that sees nothing of the solid but is on a back side belongs to a cavity or a sheet: the carving decides.
     exact = distance < 1.2 * step
@@ -166,7 +230,7 @@ def combine(inside: Tensor, near: Tensor, sign: Tensor, resolution: int, step: f
     value = np.where(trusted, side * distance, value)
     value = np.where(exact & ~trusted, distance, value)
     enclosed = trusted & (side < 0) | carved & ~exact
-    sheet = exact & (distance_transform_edt(~enclosed) > 2.0)
+    sheet = exact & (capped_distance(enclosed, 3) > 2.0)
     value = np.where(sheet, distance - THICKNESS * step, value)
     whole[box] = np.round(np.clip(value / TRUNCATION, -1, 1) * 127).astype(np.int8)
     return torch.from_numpy(whole).to(inside.device)
