@@ -123,8 +123,8 @@ def test_floaters_behind_one_silhouette_are_dropped_and_real_parts_kept(ball, co
 
 
 def test_thin_objects_get_a_finer_grid(context):
-    assert finer_for_thin(Sphere(0.6), 24, context) == 24
-    assert finer_for_thin(Box((0.8, 0.05, 0.05)), 24, context) == 36
+    assert finer_for_thin(Sphere(0.6), 24, context.device) == 24
+    assert finer_for_thin(Box((0.8, 0.05, 0.05)), 24, context.device) == 36
 
 
 @pytest.mark.parametrize("begin", [start, refine_cubes.start])
@@ -135,3 +135,16 @@ def test_the_surface_cannot_leave_a_grid_that_was_split(context, begin):
     state.change = torch.where(state.free, 0.02 * torch.randn_like(state.change) - state.start, state.change)
     vertices, faces, _ = state.surface(state.sdf(), context)
     assert is_closed(Mesh(vertices, faces))
+
+
+@pytest.mark.parametrize("extractor", ["marching_tets", "flexicubes"])
+def test_a_thin_part_that_the_field_has_lost_comes_back(ball, context, extractor):
+    views = ball.views(160)
+    mask = views.mask.clone()
+    mask[:, 4:156, 78:82] = 1.0  # a rod from above to below
+    options = Refine(extractor=extractor, resolution=24, subdivisions=1, steps=6, image_size=96)
+    mesh = refine(replace(views, mask=mask), Sphere(0.6), options, context)
+    assert is_closed_manifold(mesh) and euler_characteristic(mesh) == 2
+    assert float(mesh.vertices[:, 1].max()) > 0.75 and float(mesh.vertices[:, 1].min()) < -0.75
+    bare = refine(views, Sphere(0.6), options, context)
+    assert float(bare.vertices[:, 1].abs().max()) < 0.65

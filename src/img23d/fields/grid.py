@@ -16,14 +16,10 @@ from img23d.ops.volume import sample_volume
 
 
 class SdfField(Protocol):
-    """What `refine` and `texture` need of a field; analytic shapes satisfy ``sdf`` too."""
+    """What `refine` needs of a field; analytic shapes satisfy it too."""
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,)."""
-        ...
-
-    def color(self, x: Tensor) -> Tensor:
-        """(N, 3) -> (N, 3) sRGB 0..1."""
         ...
 
 

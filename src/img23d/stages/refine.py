@@ -27,9 +27,9 @@ from img23d.ops.topology import largest_components, make_manifold
 from img23d.scene import Mesh, Views
 from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
-from img23d.stages.refine_grid import DeformableGrid, incoherence
+from img23d.stages.refine_grid import DeformableGrid, StrandedField, finer_for_thin, incoherence, with_lost_strands
 
-VERSION = 4
+VERSION = 5
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 VIEWS_PER_STEP = 2
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
@@ -50,6 +50,8 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context) -> 
     Raises:
         FitError: no surface was left.
     """
+    cell = 2.0 / (finer_for_thin(field, options.resolution, context.device) << options.subdivisions)
+    field = with_lost_strands(field, views, pieces(views) == 1, cell)
     state = GRIDS[options.extractor](field, options, context)
     parts = max(1, options.subdivisions)
     first = round(options.steps * FIRST_PART) if options.subdivisions else 0
@@ -73,6 +75,10 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
     edges = state.edges()
     generator = context.generator()
     learnt = state.learnt(options, 0.5 ** (begin > 0))
+    if isinstance(field, StrandedField):  # thinner than the pictures' pixels, a strand would be worn through
+        held = field.held(state.vertices().detach(), 2 * state.spacing)
+        for group in learnt:
+            group["frozen"] = group["frozen"] | held if len(group["frozen"]) == len(held) else group["frozen"]
     for group in learnt:
         group["params"][0].requires_grad_(True)
     optimizer = Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)

@@ -18,7 +18,7 @@ from img23d.ops.band import surface_band
 from img23d.ops.cubegrid import CubeLinks, cube_grid, cube_links, subdivide_cubes
 from img23d.ops.flexicubes import CubeWeights, flexicubes
 from img23d.stages.context import Context
-from img23d.stages.refine_grid import BAND_RINGS, field_sdf, finer_for_thin, on_cube
+from img23d.stages.refine_grid import BAND_RINGS, NEAR, field_sdf, finer_for_thin, on_cube
 
 FINER = 1.5  # a cell of the tetrahedral grid has four times the faces of a cube; in fours round a midpoint they are as many then
 REACH = 0.8  # of half a cube
@@ -76,7 +76,7 @@ class DeformableCubes:
     def subdivided(self, field: SdfField, context: Context) -> DeformableCubes:
         """Split the cubes round the surface in eight, where they are now; their weights begin anew."""
         moved, sdf = self.vertices(), self.sdf()
-        selected = surface_band(self.cubes, sdf, 1)
+        selected = surface_band(self.cubes, sdf, 1, NEAR * self.spacing)
         rim = (~self.free).float()
         rim[self.cubes[~selected].reshape(-1)] = 1.0
         features = (moved, sdf, sdf - field_sdf(field, moved), rim)
@@ -90,7 +90,7 @@ class DeformableCubes:
 
 def start(field: SdfField, options: Refine, context: Context) -> DeformableCubes:
     """The band of a regular grid that the field's surface runs through."""
-    resolution = round(FINER * finer_for_thin(field, options.resolution, context))
+    resolution = round(FINER * finer_for_thin(field, options.resolution, context.device))
     vertices, cubes = (part.to(context.device) for part in cube_grid(resolution))
     sdf = field_sdf(field, vertices)
     if not bool((sdf < 0).any()):
@@ -103,7 +103,7 @@ def in_band(vertices: Tensor, cubes: Tensor, sdf: Tensor, change: Tensor, spacin
 
     ``rim`` (N,) bool are vertices on the grid's own border, which the band may reach.
     """
-    band = surface_band(cubes, sdf + change, BAND_RINGS)
+    band = surface_band(cubes, sdf + change, BAND_RINGS, NEAR * spacing)
     inner = ~on_cube(vertices) if rim is None else ~(on_cube(vertices) | rim)
     inner[cubes[~band].reshape(-1)] = False
     used = torch.zeros_like(inner)

@@ -9,10 +9,15 @@ from torch import Tensor
 
 from img23d.config import Refine
 from img23d.fields.grid import SdfField
-from img23d.ops.volume import volume_points
+from img23d.ops.strands import RESOLUTION, ball_distance, largest_piece, lost_strands
+from img23d.ops.volume import sample_volume, volume_points
+from img23d.scene import Views
 from img23d.stages.context import Context
 
 BAND_RINGS = 2
+NEAR = 1.5  # spacings: parts thinner than a cell lie so near to some of its corners
+THIN = 0.05  # object units: half-width of what counts as a strand
+STRAND = 0.7  # cells: radius of strands that a grid shows in one piece
 SMALL_AREA, FINEST = 2.0, 1.5  # square object units; the cube has 24
 
 
@@ -55,12 +60,50 @@ class DeformableGrid(Protocol):
 
 
 @torch.no_grad()
-def finer_for_thin(field: SdfField, resolution: int, context: Context) -> int:
+def finer_for_thin(field: SdfField, resolution: int, device: torch.device | str) -> int:
     """A finer grid, up to `FINEST` times, for objects with little surface: thin ones need it and pay no more faces for it."""
-    points = volume_points(2 * resolution).reshape(-1, 3).to(context.device)
+    points = volume_points(2 * resolution).reshape(-1, 3).to(device)
     shell = 1.0 / resolution
     area = 8.0 * float((field.sdf(points).abs() < shell).float().mean()) / (2 * shell)
     return round(resolution * min(FINEST, max(1.0, (SMALL_AREA / max(area, 1e-6)) ** 0.5)))
+
+
+class StrandedField:
+    """A field and thin parts that it has lost; see `img23d.ops.strands`.
+
+    Args:
+        sdf_volume: (R, R, R) the field's signed distance.
+        balls: (R, R, R) the distance to the parts.
+    """
+
+    def __init__(self, sdf_volume: Tensor, balls: Tensor) -> None:
+        self.sdf_volume, self.balls = sdf_volume, balls
+
+    def sdf(self, x: Tensor) -> Tensor:
+        """(N, 3) -> (N,) signed distance."""
+        return sample_volume(torch.stack([self.sdf_volume, self.balls]), x).amin(-1)
+
+    def held(self, x: Tensor, reach: float) -> Tensor:
+        """(N,) bool: within ``reach`` of a strand, and nearer to it than to the field's own surface."""
+        own, balls = sample_volume(torch.stack([self.sdf_volume, self.balls]), x).unbind(-1)
+        return (balls < reach) & (balls < own)
+
+
+@torch.no_grad()
+def with_lost_strands(field: SdfField, views: Views, whole: bool, cell: float) -> SdfField:
+    """The field, and what the photo's silhouette shows of thin parts that it has lost.
+
+    Args:
+        field: to begin with.
+        views: the photo first, with depth.
+        whole: whether the object is known to be in one piece: parts of the field that are apart count as lost then.
+        cell: side of the finest grid's cells, object units.
+    """
+    points = volume_points(RESOLUTION, views.mask).reshape(-1, 3)
+    volume = field.sdf(points).reshape((RESOLUTION,) * 3)
+    volume = largest_piece(volume) if whole else volume
+    balls = lost_strands(volume, views, THIN, STRAND * cell)
+    return field if balls is None else StrandedField(volume, ball_distance(balls))
 
 
 @torch.no_grad()

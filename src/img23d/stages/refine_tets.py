@@ -18,7 +18,7 @@ from img23d.ops.band import surface_band
 from img23d.ops.tetgrid import tet_grid, unique_edges
 from img23d.scene import TetGrid
 from img23d.stages.context import Context
-from img23d.stages.refine_grid import BAND_RINGS, field_sdf, finer_for_thin, on_cube
+from img23d.stages.refine_grid import BAND_RINGS, NEAR, field_sdf, finer_for_thin, on_cube
 
 REACH = 0.4  # of half a grid cell
 
@@ -67,7 +67,7 @@ class DeformableTets:
     def subdivided(self, field: SdfField, context: Context) -> DeformableTets:
         """Split the tets round the surface in eight, where they are now. Reference: DMTet section 3.1.2."""
         moved, sdf = TetGrid(self.vertices(), self.grid.tets), self.sdf()
-        selected = surface_band(moved.tets, sdf, 1)
+        selected = surface_band(moved.tets, sdf, 1, NEAR * self.spacing)
         rim = (~self.free).float()
         rim[moved.tets[~selected].reshape(-1)] = 1.0
         features = (sdf, sdf - field_sdf(field, moved.vertices), rim)
@@ -81,7 +81,7 @@ class DeformableTets:
 
 def start(field: SdfField, options: Refine, context: Context) -> DeformableTets:
     """The band of a regular grid that the field's surface runs through."""
-    resolution = finer_for_thin(field, options.resolution, context)
+    resolution = finer_for_thin(field, options.resolution, context.device)
     grid = tet_grid(resolution)
     grid = TetGrid(grid.vertices.to(context.device), grid.tets.to(context.device))
     sdf = field_sdf(field, grid.vertices)
@@ -95,7 +95,7 @@ def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, spacing: float, rim: Ten
 
     ``rim`` (N,) bool are vertices on the grid's own border, which the band may reach.
     """
-    band = surface_band(grid.tets, sdf + change, BAND_RINGS)
+    band = surface_band(grid.tets, sdf + change, BAND_RINGS, NEAR * spacing)
     inner = ~on_cube(grid.vertices) if rim is None else ~(on_cube(grid.vertices) | rim)
     inner[grid.tets[~band].reshape(-1)] = False
     used = torch.zeros_like(inner)
