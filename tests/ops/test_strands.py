@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from img23d.fields.analytic import Sphere
-from img23d.ops.strands import RESOLUTION, ball_distance, largest_piece, lost_strands
+from img23d.ops.strands import RESOLUTION, Balls, ball_distance, drawn_in, largest_piece, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
 from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
@@ -71,3 +71,16 @@ def test_what_has_come_off_counts_as_lost(points):
     assert int((apart < 0).sum()) > int((alone < 0).sum()) > 0
     assert lost_strands(alone, photo(with_rod), 0.05, 0.01) is not None
     assert torch.equal(largest_piece(alone), alone)
+
+
+def test_a_strand_is_drawn_in_to_its_own_width():
+    centre = torch.stack([torch.zeros(50), torch.linspace(-0.5, 0.5, 50), torch.zeros(50)], -1)
+    balls = Balls(centre, torch.full((50,), 0.03), torch.full((50,), 0.01))
+    angle = torch.rand(200, generator=torch.Generator().manual_seed(0)) * 6.28
+    tube = torch.stack([0.03 * angle.cos(), torch.linspace(-0.4, 0.4, 200), 0.03 * angle.sin()], -1)
+    thin = drawn_in(tube, balls, torch.ones(200))
+    assert float((thin[:, [0, 2]].norm(dim=-1) - 0.01).abs().max()) < 0.001
+    share = torch.linspace(0, 1, 200)
+    part = drawn_in(tube, balls, share)
+    assert torch.equal(part[0], tube[0]) and torch.allclose(part[-1], thin[-1], atol=1e-6)
+    assert torch.equal(drawn_in(tube, balls, torch.zeros(200)), tube)

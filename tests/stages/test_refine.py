@@ -148,3 +148,5 @@ def test_a_thin_part_that_the_field_has_lost_comes_back(ball, context, extractor
     assert float(mesh.vertices[:, 1].max()) > 0.75 and float(mesh.vertices[:, 1].min()) < -0.75
     bare = refine(views, Sphere(0.6), options, context)
     assert float(bare.vertices[:, 1].abs().max()) < 0.65
+    rod = mesh.vertices[mesh.vertices[:, 1].abs() > 0.7]
+    assert float(rod[:, 0].abs().max()) < 0.03, "wider than the photo shows it"

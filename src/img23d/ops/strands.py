@@ -25,10 +25,11 @@ RESOLUTION = 160  # samples along each side of volumes
 
 
 class Balls(NamedTuple):
-    """B balls, object units."""
+    """B balls along strands, object units."""
 
     centre: Tensor  # (B, 3)
-    radius: Tensor  # (B,)
+    radius: Tensor  # (B,) as wide as a grid needs them
+    shown: Tensor  # (B,) as wide as the photo shows them
 
 
 def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float) -> Balls | None:
@@ -70,7 +71,7 @@ def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float) -> 
     chosen = joint | (strands & (wide >= ndimage.maximum_filter(wide, 3) - 0.3))  # the middle lines
     pixel = torch.from_numpy(np.flatnonzero(chosen)).to(origin.device)
     far, radii = (torch.from_numpy(values[chosen]).to(origin) for values in (along, radius))
-    return Balls(origin[pixel] + far[:, None] * direction[pixel], radii.clamp(min=thinnest))
+    return Balls(origin[pixel] + far[:, None] * direction[pixel], radii.clamp(min=thinnest), radii)
 
 
 def nearest(places: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -155,3 +156,23 @@ def ball_distance(balls: Balls) -> Tensor:
         part = volume[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
         np.minimum(part, distance, out=part)
     return torch.from_numpy(volume).to(balls.centre.device)
+
+
+def drawn_in(vertices: Tensor, balls: Balls, share: Tensor) -> Tensor:
+    """(N, 3) vertices of a surface round strands, drawn in to the strands' own width.
+
+    Args:
+        vertices: (N, 3) of the surface of balls of the larger ``radius``.
+        balls: along the strands.
+        share: (N,) how far to move each, 0..1.
+    """
+    from scipy.spatial import cKDTree
+
+    moved = torch.nonzero(share > 0)[:, 0]
+    if not len(moved):
+        return vertices
+    _, index = cKDTree(balls.centre.cpu().numpy()).query(vertices[moved].cpu().numpy())
+    chosen = torch.from_numpy(np.asarray(index, np.int64)).to(vertices.device)
+    centre = balls.centre[chosen]
+    outward = torch.nn.functional.normalize(vertices[moved] - centre, dim=-1, eps=1e-9)
+    return vertices.index_copy(0, moved, torch.lerp(vertices[moved], centre + balls.shown[chosen, None] * outward, share[moved, None]))

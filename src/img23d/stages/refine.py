@@ -62,7 +62,7 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context) -> 
         done = optimize(state, views, field, done, until, options, context)
     if not options.subdivisions:
         optimize(state, views, field, 0, options.steps, options, context)
-    return finished(state, views, options, context)
+    return finished(state, views, field, options, context)
 
 
 def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context) -> int:
@@ -133,7 +133,7 @@ def calm(groups: list[dict[str, Any]]) -> None:
         group["eps"] = size * CALM + 1e-12
 
 
-def finished(state: DeformableGrid, views: Views, options: Refine, context: Context) -> Mesh:
+def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refine, context: Context) -> Mesh:
     """The last surface, without floaters, smoothed and manifold."""
     with torch.no_grad():
         vertices, faces, _ = state.surface(state.sdf(), context, final=True)
@@ -145,7 +145,10 @@ def finished(state: DeformableGrid, views: Views, options: Refine, context: Cont
         mesh = taubin(mesh, round(options.smooth * state.smoothing))
         # only what a view looks at has a right to be rough
         rounds = round(options.smooth_unseen * state.smoothing)
-        return make_manifold(taubin(mesh, rounds, turned_away(mesh, views.cameras)))
+        mesh = taubin(mesh, rounds, turned_away(mesh, views.cameras))
+        if isinstance(field, StrandedField):  # the grid could not show them as thin as they are
+            mesh = Mesh(field.drawn_in(mesh.vertices, 4 * state.spacing), mesh.faces)
+        return make_manifold(mesh)
 
 
 def pieces(views: Views) -> int:

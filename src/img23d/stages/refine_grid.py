@@ -9,7 +9,7 @@ from torch import Tensor
 
 from img23d.config import Refine
 from img23d.fields.grid import SdfField
-from img23d.ops.strands import RESOLUTION, ball_distance, largest_piece, lost_strands
+from img23d.ops.strands import RESOLUTION, Balls, ball_distance, drawn_in, largest_piece, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
 from img23d.scene import Views
 from img23d.stages.context import Context
@@ -73,20 +73,31 @@ class StrandedField:
 
     Args:
         sdf_volume: (R, R, R) the field's signed distance.
-        balls: (R, R, R) the distance to the parts.
+        balls: along the parts.
     """
 
-    def __init__(self, sdf_volume: Tensor, balls: Tensor) -> None:
-        self.sdf_volume, self.balls = sdf_volume, balls
+    def __init__(self, sdf_volume: Tensor, balls: Balls) -> None:
+        self.balls = balls
+        self.volumes = torch.stack([sdf_volume, ball_distance(balls)])
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,) signed distance."""
-        return sample_volume(torch.stack([self.sdf_volume, self.balls]), x).amin(-1)
+        return sample_volume(self.volumes, x).amin(-1)
 
     def held(self, x: Tensor, reach: float) -> Tensor:
         """(N,) bool: within ``reach`` of a strand, and nearer to it than to the field's own surface."""
-        own, balls = sample_volume(torch.stack([self.sdf_volume, self.balls]), x).unbind(-1)
-        return (balls < reach) & (balls < own)
+        own, strands = sample_volume(self.volumes, x).unbind(-1)
+        return (strands < reach) & (strands < own)
+
+    def drawn_in(self, vertices: Tensor, reach: float) -> Tensor:
+        """(N, 3) vertices of the surface, those on strands moved to where the photo shows the strands' edges.
+
+        Args:
+            vertices: (N, 3) of the surface.
+            reach: from the field's own surface up to here vertices move less.
+        """
+        own = sample_volume(self.volumes[0], vertices)
+        return drawn_in(vertices, self.balls, torch.where(self.held(vertices, reach), (own / reach).clamp(0, 1), 0.0))
 
 
 @torch.no_grad()
@@ -103,7 +114,7 @@ def with_lost_strands(field: SdfField, views: Views, whole: bool, cell: float) -
     volume = field.sdf(points).reshape((RESOLUTION,) * 3)
     volume = largest_piece(volume) if whole else volume
     balls = lost_strands(volume, views, THIN, STRAND * cell)
-    return field if balls is None else StrandedField(volume, ball_distance(balls))
+    return field if balls is None else StrandedField(volume, balls)
 
 
 @torch.no_grad()
