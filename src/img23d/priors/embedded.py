@@ -14,6 +14,7 @@ from torch import Tensor
 from img23d.errors import WeightsError
 from img23d.priors import frame
 from img23d.priors.ask import ask
+from img23d.priors.back_colour import without_features
 from img23d.priors.export import import_network
 from img23d.priors.network import ShapeNetwork
 from img23d.priors.slant import steepen
@@ -112,10 +113,11 @@ def predict(rgb: Tensor, mask: Tensor, fov: float | None, device: torch.device |
     depth = torch.stack([answer.depth[0].amin(0), answer.depth[0].amax(0)])
     near, far = -frame.DEPTH_RANGE, frame.DEPTH_RANGE
     (front, back), volume = steepen((depth[0], depth[1]), answer.volume[0].clamp(-1, 1), frame.bin_depths(device=device), cut[0, 3])
+    back_rgb = without_features(answer.back_rgb[0].clamp(0, 1).permute(1, 2, 0), cut[0, 3])
     return Prediction(
         mask=cut[0, 3], front_depth=front, back_depth=back, depth_confidence=torch.exp(-scale[0] / DEPTH_DOUBT),
         back_depth_confidence=torch.exp(-scale[1] / DEPTH_DOUBT), normal=answer.normal[0].permute(1, 2, 0),
-        normal_confidence=torch.exp(-scale[2] / NORMAL_DOUBT), back_rgb=answer.back_rgb[0].clamp(0, 1).permute(1, 2, 0),
+        normal_confidence=torch.exp(-scale[2] / NORMAL_DOUBT), back_rgb=back_rgb,
         back_confidence=torch.exp(-scale[3] / COLOUR_DOUBT), volume=volume, depth_range=(near, far),
         elevation=float(answer.pose[0, 0]), elevation_confidence=math.exp(-math.exp(float(answer.pose_log_scale[0, 0])) / ANGLE_DOUBT),
         roll=float(answer.pose[0, 1]), fov=fov if fov is not None else float(answer.pose[0, 2].clamp(*frame.FOV_RANGE)),
