@@ -72,3 +72,18 @@ def test_what_the_photo_shows_stays_open() -> None:
     assert torch.equal(close_tunnels(solid, cone, mask, STEP) < 0, solid < 0)
     mask[28:36, 28:36] = 0
     assert close_tunnels(solid, torch.full_like(solid, -9.0), mask, STEP) is solid
+
+
+def test_a_plate_worn_through_is_closed() -> None:
+    x, y, z = grid()
+    radius = (x**2 + z**2).sqrt()
+    plate = torch.maximum(y.abs() - 1.1 * STEP, radius - 0.7)
+    worn = torch.maximum(plate, 0.12 - ((x - 0.2) ** 2 + z**2).sqrt())
+    worn = torch.maximum(worn, 0.09 - ((x + 0.3) ** 2 + (z - 0.1) ** 2).sqrt())
+    mask = torch.zeros(64, 64)
+    mask[30:34, 10:54] = 1
+    assert tunnel_count((worn < 0).numpy()) == 2
+    whole = close_tunnels(worn, torch.full_like(worn, -9.0), mask, STEP)
+    assert tunnel_count((whole < 0).numpy()) == 0
+    # it has not grown thicker for it
+    assert not bool((whole < 0)[y.abs() > 2.2 * STEP].any())

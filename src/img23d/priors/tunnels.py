@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,9 +10,11 @@ import torch
 from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
 from torch import Tensor
 
-RADII = (2.0, 3.0, 4.5, 6.5)  # samples: tunnels up to twice as wide are closed
+RADII = (2.0, 3.0, 4.5, 6.5, 9.0)  # samples: tunnels up to twice as wide are closed
 LEAST_HOLE = 4e-4  # share of the picture: smaller holes of the silhouette are noise
-ROUNDING = 0.7  # samples by which a closed tunnel stays behind the surfaces around it, which keep their own places
+# Samples by which a closed tunnel stays behind the surfaces around it, which keep their own places; what is as thin as a plate cannot
+# be closed so.
+ROUNDINGS = (0.7, 0.0)
 
 
 def tunnel_count(inside: np.ndarray) -> int:
@@ -42,7 +45,7 @@ def hole_count(mask: Tensor) -> int:
     return int((np.bincount(holes.reshape(-1))[1:] >= LEAST_HOLE * mask.numel()).sum())
 
 
-def closed(distance: Tensor, radius: float, outside: Tensor, step: float) -> Tensor:
+def closed(distance: Tensor, radius: float, outside: Tensor, step: float, rounding: float = ROUNDINGS[0]) -> Tensor:
     """The solid with gaps narrower than two radii filled, but for what lies outside the silhouette.
 
     Args:
@@ -50,6 +53,7 @@ def closed(distance: Tensor, radius: float, outside: Tensor, step: float) -> Ten
         radius: in samples.
         outside: (D, D, D) signed distance to the silhouette's cone.
         step: between samples.
+        rounding: samples by which what is filled stays behind.
 
     Reference: a closing with a ball, Serra, Image Analysis and Mathematical Morphology (1982).
     """
@@ -58,7 +62,7 @@ def closed(distance: Tensor, radius: float, outside: Tensor, step: float) -> Ten
     grown = distance_transform_edt(~inside) <= radius
     inner = slice(margin, -margin)
     filled = torch.from_numpy(radius - distance_transform_edt(grown)[inner, inner, inner]).to(distance)
-    return torch.minimum(distance, torch.maximum((filled + ROUNDING) * step, outside))
+    return torch.minimum(distance, torch.maximum((filled + rounding) * step, outside))
 
 
 def close_tunnels(distance: Tensor, outside: Tensor, mask: Tensor, step: float) -> Tensor:
@@ -75,10 +79,10 @@ def close_tunnels(distance: Tensor, outside: Tensor, mask: Tensor, step: float) 
     """
     shown = hole_count(mask)
     best, fewest = distance, tunnel_count((distance < 0).cpu().numpy())
-    for radius in RADII:
+    for rounding, radius in itertools.product(ROUNDINGS, RADII):
         if fewest <= shown:
             break
-        tried = closed(distance, radius, outside, step)
+        tried = closed(distance, radius, outside, step, rounding)
         count = tunnel_count((tried < 0).cpu().numpy())
         if count < fewest:
             best, fewest = tried, count

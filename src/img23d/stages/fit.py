@@ -21,7 +21,7 @@ from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
 
-VERSION = 3
+VERSION = 4
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
 MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its holes
 COLOR_RESOLUTION = 48
