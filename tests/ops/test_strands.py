@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.ndimage import label
 
 from img23d.fields.analytic import Sphere
-from img23d.ops.strands import RESOLUTION, Balls, ball_distance, drawn_in, largest_piece, lost_strands
+from img23d.ops.strands import RESOLUTION, Balls, ball_distance, drawn_in, large_parts, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
 from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
@@ -65,12 +66,30 @@ def test_nothing_is_lost_of_a_solid_that_shows_its_silhouette(points):
     assert lost_strands(torch.ones((RESOLUTION,) * 3), views, 0.05, 0.01) is None
 
 
+def apart_of(x: torch.Tensor) -> torch.Tensor:
+    """The ball and what is left of the rod when a piece is cut out of it."""
+    return torch.where((x[..., 1] < -0.38) & (x[..., 1] > -0.5), torch.ones_like(x[..., 0]), with_rod(x))
+
+
 def test_what_has_come_off_counts_as_lost(points):
-    apart = volume_of(lambda x: torch.where((x[..., 1] < -0.38) & (x[..., 1] > -0.5), torch.ones_like(x[..., 0]), with_rod(x)), points)
-    alone = largest_piece(apart)
+    apart = volume_of(apart_of, points)
+    alone = large_parts(apart, 1.0)
     assert int((apart < 0).sum()) > int((alone < 0).sum()) > 0
-    assert lost_strands(alone, photo(with_rod), 0.05, 0.01) is not None
-    assert torch.equal(largest_piece(alone), alone)
+    assert lost_strands(apart, photo(with_rod), 0.05, 0.01) is not None
+    assert lost_strands(apart, photo(apart_of), 0.05, 0.01, whole=False) is None
+    assert torch.equal(large_parts(alone, 1.0), alone)
+
+
+def test_a_weight_that_hangs_on_a_lost_rod_stays(points):
+    def weight(x):
+        return Sphere(0.2).sdf(x - torch.tensor([0.0, -0.9, 0.0]))
+
+    apart = volume_of(lambda x: torch.minimum(Sphere(0.4).sdf(x), weight(x)), points)
+    assert torch.equal(large_parts(apart, 0.03), apart)
+    balls = lost_strands(apart, photo(lambda x: torch.minimum(with_rod(x), weight(x))), 0.05, 0.01)
+    assert balls is not None
+    whole = torch.minimum(apart, ball_distance(balls))
+    assert label((whole < 0).numpy())[1] == 1 < label((apart < 0).numpy())[1]
 
 
 def test_a_strand_is_drawn_in_to_its_own_width():

@@ -19,6 +19,8 @@ SAMPLES = 160  # along a ray
 LOST = 3.0  # pixels: what lies so far from all that the solid shows is lost, not a little too narrow
 JOINT = 3.0  # pixels by which a strand reaches into what the solid has
 SMOOTH = 4.0  # pixels over which the depths along a strand are evened
+REACH = 12.0  # pixels over which a strand turns from where one of its ends joins to where the other does
+BETWEEN = 8  # most balls put between those of neighbouring pixels
 LEAST = 12  # pixels: smaller lost parts are noise
 FAR = 0.08  # object units: the distance to the balls is told up to here
 RESOLUTION = 160  # samples along each side of volumes
@@ -32,7 +34,7 @@ class Balls(NamedTuple):
     shown: Tensor  # (B,) as wide as the photo shows them
 
 
-def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float) -> Balls | None:
+def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float, whole: bool = True) -> Balls | None:
     """What the first view's silhouette shows of thin parts and the solid does not.
 
     Where the solid has a part it tells the depth; beyond, the view's own depth does, moved so that it joins.
@@ -42,6 +44,7 @@ def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float) -> 
         views: with depth.
         thin: object units: parts whose half-width is less are thin.
         thinnest: object units: radius of the thinnest balls.
+        whole: whether the object is known to be in one piece: what has come off of the largest part is lost then.
 
     Returns:
         None where nothing is lost.
@@ -50,28 +53,49 @@ def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float) -> 
     mask = (resize_views_image(views.mask[:1], size)[0] > 0.5).cpu().numpy()
     origin, direction = (part[0].reshape(-1, 3) for part in views.cameras[[0]].rays(size, size))
     pixel = torch.from_numpy(np.flatnonzero(mask)).to(origin.device)
-    enter, leave = first_crossing(volume, origin[pixel], direction[pixel])
-    seen = np.zeros(mask.shape, bool)
-    seen[mask] = enter.isfinite().cpu().numpy()
+    solid = np.zeros((2, *mask.shape))
+    solid[:, mask] = first_crossing(volume, origin[pixel], direction[pixel]).cpu().numpy()
+    seen = mask & np.isfinite(solid[0])
     if not seen.any():
         return None
-    solid = np.zeros((2, *mask.shape))
-    solid[:, seen] = torch.stack([enter, leave]).cpu().numpy()[:, seen[mask]]
+    solid = np.where(seen, solid, 0.0)
+    main = seen.copy()
+    if whole:
+        main[mask] &= first_crossing(large_parts(volume, 1.0), origin[pixel], direction[pixel])[0].isfinite().cpu().numpy()
     unit = float(solid[:, seen].mean()) / (float(views.cameras.focal[0].mean()) * size)  # object units of a pixel
     wide = ndimage.distance_transform_edt(mask)
-    strands = thin_and_lost(mask, seen, wide, thin / unit)
-    if not strands.any():
+    lost = thin_and_lost(mask, main, wide, thin / unit)
+    if not lost.any():
         return None
-    joint = strands & seen
+    joint = seen & ~lost & (ndimage.distance_transform_edt(~lost) <= JOINT)
     # Where a strand goes on inside the solid it is as wide as outside.
-    radius = np.minimum(wide, thin / unit)[nearest(strands & ~seen)] * unit
+    radius = np.minimum(wide, thin / unit)[nearest(lost)] * unit
     assert views.depth is not None
     told = resize_views_image(views.depth[:1], size)[0].cpu().numpy()
-    along = depth_along(strands, seen, solid, told, radius)
-    chosen = joint | (strands & (wide >= ndimage.maximum_filter(wide, 3) - 0.3))  # the middle lines
+    along = depth_along(lost, lost | joint, seen, solid, told, radius)
+    chosen = joint | (lost & (wide >= ndimage.maximum_filter(np.where(lost, wide, 0.0), 3) - 0.3))  # the middle lines
     pixel = torch.from_numpy(np.flatnonzero(chosen)).to(origin.device)
     far, radii = (torch.from_numpy(values[chosen]).to(origin) for values in (along, radius))
-    return Balls(origin[pixel] + far[:, None] * direction[pixel], radii.clamp(min=thinnest), radii)
+    return without_gaps(Balls(origin[pixel] + far[:, None] * direction[pixel], radii.clamp(min=thinnest), radii), chosen)
+
+
+def without_gaps(balls: Balls, chosen: np.ndarray) -> Balls:
+    """The balls and others between those of neighbouring pixels (S, S) bool that are farther apart than they are wide."""
+    number = np.full(chosen.shape, -1)
+    number[chosen] = np.arange(len(balls.centre))
+    pairs = []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        other = np.roll(number, (-down, -right), (0, 1))
+        pairs.append(np.stack([number, other], -1)[(number >= 0) & (other >= 0)])
+    first, second = torch.from_numpy(np.concatenate(pairs)).to(balls.centre.device).unbind(-1)
+    apart = (balls.centre[first] - balls.centre[second]).norm(dim=-1) / balls.radius[first]
+    between = [balls]
+    for step in range(1, BETWEEN + 1):
+        wide = apart > step
+        one, two = first[wide], second[wide]
+        share = step / apart[wide].ceil()[:, None]
+        between.append(Balls(torch.lerp(balls.centre[one], balls.centre[two], share), balls.radius[one], balls.shown[one]))
+    return Balls(*(torch.cat(parts) for parts in zip(*between)))
 
 
 def nearest(places: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -79,18 +103,19 @@ def nearest(places: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(ndimage.distance_transform_edt(~places, return_distances=False, return_indices=True))
 
 
-def largest_piece(volume: Tensor) -> Tensor:
-    """(R, R, R) signed distance of the largest connected part of a solid."""
+def large_parts(volume: Tensor, share: float) -> Tensor:
+    """(R, R, R) signed distance of those connected parts of a solid that have this share of the largest one's volume."""
     parts, count = ndimage.label((volume < 0).cpu().numpy(), np.ones((3, 3, 3)))
     if count < 2:
         return volume
-    largest = 1 + int(np.bincount(parts.reshape(-1))[1:].argmax())
-    others = torch.from_numpy((parts > 0) & (parts != largest)).to(volume.device)
-    return torch.where(others, volume.abs(), volume)
+    sizes = np.bincount(parts.reshape(-1))
+    small = sizes < share * sizes[1:].max()
+    small[0] = False
+    return torch.where(torch.from_numpy(small[parts]).to(volume.device), volume.abs(), volume)
 
 
-def first_crossing(volume: Tensor, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) ray parameters where rays enter the solid first, and leave it again; infinite where they miss it."""
+def first_crossing(volume: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
+    """(2, N) ray parameters where rays enter the solid first, and leave it again; infinite where they miss it."""
     near, far = cube_interval(origin, direction)
     step = (far - near) / SAMPLES
     places = ((near + (k + 0.5) * step)[:, None] for k in range(SAMPLES))
@@ -98,12 +123,11 @@ def first_crossing(volume: Tensor, origin: Tensor, direction: Tensor) -> tuple[T
     enter = inside.to(torch.uint8).argmax(-1)
     past = torch.arange(SAMPLES, device=origin.device) > enter[:, None]
     leave = torch.where((past & ~inside).any(-1), (past & ~inside).to(torch.uint8).argmax(-1), SAMPLES)
-    missed = ~inside.any(-1)
-    return tuple(torch.where(missed, torch.inf, near + index * step) for index in (enter, leave))  # type: ignore[return-value]
+    return torch.where(inside.any(-1), near + torch.stack([enter, leave]) * step, torch.inf)
 
 
 def thin_and_lost(mask: np.ndarray, seen: np.ndarray, wide: np.ndarray, thin: float) -> np.ndarray:
-    """(S, S) bool: the thin parts of a silhouette of which something is lost, and where they join the rest.
+    """(S, S) bool: what is not seen of those thin parts of a silhouette that are not only a little too narrow.
 
     Args:
         mask: (S, S) bool.
@@ -115,17 +139,20 @@ def thin_and_lost(mask: np.ndarray, seen: np.ndarray, wide: np.ndarray, thin: fl
     bulk = ndimage.distance_transform_edt(~core) < thin + 1 if core.any() else core
     away = ndimage.distance_transform_edt(~seen)
     parts, count = ndimage.label(mask & ~bulk, np.ones((3, 3)))
-    index = np.arange(1, count + 1)
-    lost = ndimage.sum_labels(away >= LOST, parts, index) >= LEAST if count else np.zeros(0, bool)
+    lost = ndimage.sum_labels(away >= LOST, parts, np.arange(1, count + 1)) >= LEAST if count else np.zeros(0, bool)
     strands = np.concatenate([[False], lost])[parts] & ~seen
-    return strands | (mask & seen & (ndimage.distance_transform_edt(~strands) <= JOINT)) if strands.any() else strands
+    # What lies between a thin part and the bulk belongs to neither yet.
+    return strands | (mask & ~seen & (ndimage.distance_transform_edt(~strands) <= JOINT)) if strands.any() else strands
 
 
-def depth_along(strands: np.ndarray, seen: np.ndarray, solid: np.ndarray, told: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def depth_along(
+    lost: np.ndarray, strands: np.ndarray, seen: np.ndarray, solid: np.ndarray, told: np.ndarray, radius: np.ndarray
+) -> np.ndarray:
     """(S, S) depths of the middle of strands: as the view tells them, moved as little as takes them into the solid where they join.
 
     Args:
-        strands: (S, S) bool.
+        lost: (S, S) bool, not empty.
+        strands: (S, S) bool, what is lost and where it joins.
         seen: (S, S) bool, what the solid shows.
         solid: (2, S, S) depths where rays enter and leave it.
         told: (S, S) the view's depth of the surface, of any scale and offset.
@@ -134,13 +161,19 @@ def depth_along(strands: np.ndarray, seen: np.ndarray, solid: np.ndarray, told: 
     enter, leave = solid
     scale, offset = np.polyfit(told[seen], enter[seen], 1) if np.ptp(told[seen]) > 1e-6 else (0.0, 0.0)
     guess = radius + (told * scale + offset if scale > 0 else np.full(told.shape, enter[seen].mean()))
-    joining = guess[nearest(strands & ~seen)]
+    joining = guess[nearest(lost)]
     middle, half = (enter + leave) / 2, np.maximum((leave - enter) / 2 - radius, 0.0)
     inside = np.clip(joining, middle - half, middle + half)
     moved = np.where(seen, inside - joining, 0.0)[nearest(seen)]
-    depth = np.where(strands, np.where(seen, inside, guess + moved), 0.0)
-    weight = ndimage.gaussian_filter(strands.astype(float), SMOOTH)
-    return ndimage.gaussian_filter(depth, SMOOTH) / np.maximum(weight, 1e-6)
+    at_joint = np.exp(-ndimage.distance_transform_edt(~seen) / JOINT)
+    moved = at_joint * moved + (1 - at_joint) * evened(moved, strands, REACH)
+    return evened(np.where(seen, inside, guess + moved), strands, SMOOTH)
+
+
+def evened(values: np.ndarray, places: np.ndarray, sigma: float) -> np.ndarray:
+    """(S, S) values blurred over some places (S, S) bool only."""
+    weight = ndimage.gaussian_filter(places.astype(float), sigma)
+    return ndimage.gaussian_filter(np.where(places, values, 0.0), sigma) / np.maximum(weight, 1e-6)
 
 
 def ball_distance(balls: Balls) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from img23d.config import Refine
 from img23d.fields.grid import SdfField
-from img23d.ops.strands import RESOLUTION, Balls, ball_distance, drawn_in, largest_piece, lost_strands
+from img23d.ops.strands import RESOLUTION, Balls, ball_distance, drawn_in, large_parts, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
 from img23d.scene import Views
 from img23d.stages.context import Context
@@ -17,6 +17,7 @@ from img23d.stages.context import Context
 BAND_RINGS = 2
 NEAR = 1.5  # spacings: parts thinner than a cell lie so near to some of its corners
 THIN = 0.05  # object units: half-width of what counts as a strand
+CRUMB = 0.03  # share of the largest part's volume: smaller parts are crumbs, as are left of a strand
 STRAND = 0.7  # cells: radius of strands that a grid shows in one piece
 SMALL_AREA, FINEST = 2.0, 1.5  # square object units; the cube has 24
 
@@ -107,13 +108,13 @@ def with_lost_strands(field: SdfField, views: Views, whole: bool, cell: float) -
     Args:
         field: to begin with.
         views: the photo first, with depth.
-        whole: whether the object is known to be in one piece: parts of the field that are apart count as lost then.
+        whole: whether the object is known to be in one piece: small parts of the field that are apart count as lost then.
         cell: side of the finest grid's cells, object units.
     """
     points = volume_points(RESOLUTION, views.mask).reshape(-1, 3)
     volume = field.sdf(points).reshape((RESOLUTION,) * 3)
-    volume = largest_piece(volume) if whole else volume
-    balls = lost_strands(volume, views, THIN, STRAND * cell)
+    volume = large_parts(volume, CRUMB) if whole else volume
+    balls = lost_strands(volume, views, THIN, STRAND * cell, whole)
     return field if balls is None else StrandedField(volume, balls)
 
 
