@@ -80,17 +80,18 @@ def test_numba_gives_the_same_picture_with_any_number_of_threads(views):
 
 def test_numba_works_without_a_writable_cache(monkeypatch):
     from img23d.backends import raster_numba
+    from img23d.ops import compiled
 
-    real = raster_numba.numba.njit
+    real = compiled.numba.njit
 
     def without_cache(*arguments, **options):
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(raster_numba.numba, "njit", without_cache)
-    kernel = raster_numba.compiled.__wrapped__()
-    monkeypatch.setattr(raster_numba, "compiled", lambda: kernel)
+    monkeypatch.setattr(compiled.numba, "njit", without_cache)
+    kernel = raster_numba.kernel.__wrapped__()
+    monkeypatch.setattr(raster_numba, "kernel", lambda: kernel)
     vertices, faces = bumpy_sphere(2)
     points = orbit_degrees([30.0], 0.0, 2.5, 40.0).project(vertices)
     assert torch.equal(raster_numba.face_ids(points, faces, 20, 20), face_ids(points, faces, 20, 20))

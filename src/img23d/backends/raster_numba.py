@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 import torch
 from numba.extending import register_jitable
 from torch import Tensor
 
+from img23d.ops.compiled import compiled
 from img23d.ops.raster import NEAR
 
 SIGNATURE = "void(float64[:, ::1], int64[:, ::1], int64, float64[:, ::1], int64[:, ::1])"
@@ -74,17 +74,14 @@ def edge(ax, ay, bx, by):  # type: ignore[no-untyped-def]
 
 
 @functools.cache
-def compiled() -> Callable[..., None]:
-    """The kernel, from numba's cache on disk where one can be written, else compiled anew in 2 s."""
-    try:
-        return numba.njit(SIGNATURE, nogil=True, cache=True)(fill_rows)
-    except (RuntimeError, OSError):  # no writable cache folder (read-only install, full disk): the cache is only a saving
-        return numba.njit(SIGNATURE, nogil=True)(fill_rows)
+def kernel() -> Callable[..., None]:
+    """The loop, compiled."""
+    return compiled(fill_rows, SIGNATURE)
 
 
 def face_ids(points: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
     """As `img23d.ops.raster.face_ids`, on the CPU with as many threads as torch uses."""
-    kernel = compiled()
+    draw = kernel()
     pixels = points.detach().to("cpu", torch.float64) * torch.tensor([width, height, 1.0], dtype=torch.float64)
     corners = np.ascontiguousarray(faces.detach().cpu().numpy())
     ids = np.full((len(pixels), height, width), -1, dtype=np.int64)
@@ -99,8 +96,8 @@ def face_ids(points: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
     ]
     if threads == 1 or len(jobs) == 1:
         for job in jobs:
-            kernel(*job)
+            draw(*job)
     else:
         with ThreadPoolExecutor(min(threads, len(jobs))) as pool:
-            list(pool.map(lambda job: kernel(*job), jobs))
+            list(pool.map(lambda job: draw(*job), jobs))
     return torch.from_numpy(ids).to(points.device)

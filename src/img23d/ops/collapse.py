@@ -9,14 +9,15 @@ from __future__ import annotations
 import heapq
 
 import numpy as np
-from numba import njit
+
+from img23d.ops.compiled import compiled
 
 _PULL = 1e-3  # how strongly the new vertex is drawn to the edge's middle, relative to the quadric; decides on flat ground
 _THIN = 0.02  # triangles may not become thinner than this shape quality (1 is equilateral), nor thin ones three times thinner
 _TINY = 0.01  # edges below this part of the mean length are noise: collapsing them moves nothing that can be seen
 
 
-@njit(cache=True)
+@compiled
 def collapse_edges(position, start, twin, alive, free, target, min_cos):
     """Collapse edges, cheapest first, until ``target`` faces are alive or no edge may be collapsed.
 
@@ -63,7 +64,7 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
     return count
 
 
-@njit(cache=True)
+@compiled
 def _all_edges(position, quadric, start, twin, chosen):
     """The heap of (cost, half-edge, version of its start, version of its end), one per edge of the chosen faces."""
     heap = [(0.0, 0, 0, 0)]
@@ -75,7 +76,7 @@ def _all_edges(position, quadric, start, twin, chosen):
     return heap
 
 
-@njit(cache=True)
+@compiled
 def _push_around(vertex, heap, position, quadric, version, start, twin, out):
     """Put all edges of a changed vertex on the heap; their older entries carry an older version and will be skipped."""
     h = out[vertex]
@@ -87,22 +88,22 @@ def _push_around(vertex, heap, position, quadric, version, start, twin, out):
             break
 
 
-@njit(cache=True)
+@compiled
 def _next(h):
     return h + 1 if h % 3 < 2 else h - 2
 
 
-@njit(cache=True)
+@compiled
 def _previous(h):
     return h - 1 if h % 3 > 0 else h + 2
 
 
-@njit(cache=True)
+@compiled
 def _length(p, q):
     return np.sqrt(_squared(p[0] - q[0], p[1] - q[1], p[2] - q[2]))
 
 
-@njit(cache=True)
+@compiled
 def _mean_length(position, start, alive):
     total = 0.0
     for h in range(len(start)):
@@ -111,7 +112,7 @@ def _mean_length(position, start, alive):
     return total / max(3 * alive.sum(), 1)
 
 
-@njit(cache=True)
+@compiled
 def _outgoing(count, start, alive):
     """One half-edge that leaves each vertex."""
     out = np.full(count, -1, np.int64)
@@ -121,7 +122,7 @@ def _outgoing(count, start, alive):
     return out
 
 
-@njit(cache=True)
+@compiled
 def _quadrics(position, start, alive):
     """(N, 10) area-weighted sums of squared plane distances: xx xy xz yy yz zz, x y z, 1."""
     quadric = np.zeros((len(position), 10))
@@ -141,12 +142,12 @@ def _quadrics(position, start, alive):
     return quadric
 
 
-@njit(cache=True)
+@compiled
 def _cross(ax, ay, az, bx, by, bz):
     return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
 
 
-@njit(cache=True)
+@compiled
 def _best(position, quadric, u, v):
     """Cost and place of the vertex that an edge becomes: the least quadric error, drawn to the middle where that is flat."""
     q = quadric[u] + quadric[v]
@@ -172,7 +173,7 @@ def _best(position, quadric, u, v):
     return max(error, 0.0) + 0.01 * pull * squared, x, y, z
 
 
-@njit(cache=True)
+@compiled
 def _link_is_simple(h, start, twin, out, mark, stamp):
     """Whether the edge's ends have exactly the two opposite corners as common neighbours, so that no tunnel closes."""
     u, v = start[h], start[_next(h)]
@@ -195,7 +196,7 @@ def _link_is_simple(h, start, twin, out, mark, stamp):
     return common == 2 and _valence(a, twin, out) > 3 and _valence(b, twin, out) > 3
 
 
-@njit(cache=True)
+@compiled
 def _valence(vertex, twin, out):
     h, count = out[vertex], 0
     while True:
@@ -205,7 +206,7 @@ def _valence(vertex, twin, out):
             return count
 
 
-@njit(cache=True)
+@compiled
 def _bends(u, v, x, y, z, position, start, twin, out, min_cos):
     """Whether moving u to (x, y, z) turns a face that does not contain v too far, or makes it a needle."""
     ox, oy, oz = position[u]
@@ -230,12 +231,12 @@ def _bends(u, v, x, y, z, position, start, twin, out, min_cos):
             return False
 
 
-@njit(cache=True)
+@compiled
 def _squared(x, y, z):
     return x * x + y * y + z * z
 
 
-@njit(cache=True)
+@compiled
 def _collapse(h, start, twin, out, alive):
     """Merge the start of h into its end; the two faces along h vanish and their other sides are joined."""
     t = twin[h]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from img23d.ops.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def lower_envelope(values, out):
     """Fill ``out`` with ``min over q of (p - q)^2 + values(q)`` along each line, in time proportional to its length.
 

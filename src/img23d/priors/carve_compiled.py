@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from img23d.ops.compiled import compiled
 
 _FAR = np.int64(1) << 40
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def carve_views(ids, place, rotations, vertices, faces, normals, solid, lowest, step, resolution, span, slack):
     """Carve away what each view sees past, and collect what it sees.
 
@@ -39,7 +40,7 @@ def carve_views(ids, place, rotations, vertices, faces, normals, solid, lowest, 
     return standing, points, sides
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _look(ids, place, back, vertices, faces, normals, table, points, sides, seen):
     """As `img23d.priors.carve.planes`, and the points seen, from number ``seen`` on; the next number."""
     size = len(ids)
@@ -72,7 +73,7 @@ def _look(ids, place, back, vertices, faces, normals, table, points, sides, seen
     return seen
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _carve(solid, standing, rotation, table, lowest, step, resolution, size, span, slack):
     """As `img23d.priors.carve.past`: how many samples stand afterwards, at the beginning of ``solid``."""
     kept = 0
@@ -90,7 +91,7 @@ def _carve(solid, standing, rotation, table, lowest, step, resolution, size, spa
     return kept
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def surface_distance(points, normals, resolution, lowest, step, preference):
     """As `img23d.priors.carve.surface_distance`, with ``preference`` in voxels."""
     best = np.full(resolution**3, _FAR)
@@ -120,7 +121,7 @@ def surface_distance(points, normals, resolution, lowest, step, preference):
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def capped_distance(occupied, cap):
     """(a, b, c) float32 distance in samples to the nearest True, at most ``cap``; exact below it."""
     square = np.where(occupied, np.float32(0), np.float32(cap * cap))
@@ -141,7 +142,7 @@ def capped_distance(occupied, cap):
     return np.sqrt(square)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _lower(values, others, more):
     """Values become ``others + more`` where that is less."""
     for i in range(values.shape[0]):
