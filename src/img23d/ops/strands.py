@@ -15,7 +15,7 @@ from img23d.ops.volume import sample_volume
 from img23d.scene import Views
 
 SIZE = 320  # pixels along each side of the silhouette that is searched
-SAMPLES = 160  # along a ray
+SAMPLES = 112  # along a ray
 LOST = 3.0  # pixels: what lies so far from all that the solid shows is lost, not a little too narrow
 JOINT = 3.0  # pixels by which a strand reaches into what the solid has
 SMOOTH = 4.0  # pixels over which the depths along a strand are evened
@@ -23,7 +23,7 @@ REACH = 12.0  # pixels over which a strand turns from where one of its ends join
 BETWEEN = 8  # most balls put between those of neighbouring pixels
 LEAST = 12  # pixels: smaller lost parts are noise
 FAR = 0.08  # object units: the distance to the balls is told up to here
-RESOLUTION = 160  # samples along each side of volumes
+RESOLUTION = 160  # samples along each side of the volume of the distance to the balls
 
 
 class Balls(NamedTuple):
@@ -59,9 +59,9 @@ def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float, who
     if not seen.any():
         return None
     solid = np.where(seen, solid, 0.0)
-    main = seen.copy()
-    if whole:
-        main[mask] &= first_crossing(large_parts(volume, 1.0), origin[pixel], direction[pixel])[0].isfinite().cpu().numpy()
+    main, largest = seen.copy(), large_parts(volume, 1.0) if whole else volume
+    if largest is not volume:
+        main[mask] &= first_crossing(largest, origin[pixel], direction[pixel])[0].isfinite().cpu().numpy()
     unit = float(solid[:, seen].mean()) / (float(views.cameras.focal[0].mean()) * size)  # object units of a pixel
     wide = ndimage.distance_transform_edt(mask)
     lost = thin_and_lost(mask, main, wide, thin / unit)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from img23d.config import Refine
 from img23d.fields.grid import SdfField
-from img23d.ops.strands import RESOLUTION, Balls, ball_distance, drawn_in, large_parts, lost_strands
+from img23d.ops.strands import Balls, ball_distance, drawn_in, large_parts, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
 from img23d.scene import Views
 from img23d.stages.context import Context
@@ -17,6 +17,7 @@ from img23d.stages.context import Context
 BAND_RINGS = 2
 NEAR = 1.5  # spacings: parts thinner than a cell lie so near to some of its corners
 THIN = 0.05  # object units: half-width of what counts as a strand
+SEARCHED = 112  # samples along each side of the volume in which lost parts are searched for
 CRUMB = 0.03  # share of the largest part's volume: smaller parts are crumbs, as are left of a strand
 STRAND = 0.7  # cells: radius of strands that a grid shows in one piece
 SMALL_AREA, FINEST = 2.0, 1.5  # square object units; the cube has 24
@@ -78,17 +79,16 @@ class StrandedField:
     """
 
     def __init__(self, sdf_volume: Tensor, balls: Balls) -> None:
-        self.balls = balls
-        self.volumes = torch.stack([sdf_volume, ball_distance(balls)])
+        self.own, self.balls, self.strands = sdf_volume, balls, ball_distance(balls)
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,) signed distance."""
-        return sample_volume(self.volumes, x).amin(-1)
+        return torch.minimum(sample_volume(self.own, x), sample_volume(self.strands, x))
 
     def held(self, x: Tensor, reach: float) -> Tensor:
         """(N,) bool: within ``reach`` of a strand, and nearer to it than to the field's own surface."""
-        own, strands = sample_volume(self.volumes, x).unbind(-1)
-        return (strands < reach) & (strands < own)
+        strands = sample_volume(self.strands, x)
+        return (strands < reach) & (strands < sample_volume(self.own, x))
 
     def drawn_in(self, vertices: Tensor, reach: float) -> Tensor:
         """(N, 3) vertices of the surface, those on strands moved to where the photo shows the strands' edges.
@@ -97,7 +97,7 @@ class StrandedField:
             vertices: (N, 3) of the surface.
             reach: from the field's own surface up to here vertices move less.
         """
-        own = sample_volume(self.volumes[0], vertices)
+        own = sample_volume(self.own, vertices)
         return drawn_in(vertices, self.balls, torch.where(self.held(vertices, reach), (own / reach).clamp(0, 1), 0.0))
 
 
@@ -111,8 +111,8 @@ def with_lost_strands(field: SdfField, views: Views, whole: bool, cell: float) -
         whole: whether the object is known to be in one piece: small parts of the field that are apart count as lost then.
         cell: side of the finest grid's cells, object units.
     """
-    points = volume_points(RESOLUTION, views.mask).reshape(-1, 3)
-    volume = field.sdf(points).reshape((RESOLUTION,) * 3)
+    points = volume_points(SEARCHED, views.mask).reshape(-1, 3)
+    volume = field.sdf(points).reshape((SEARCHED,) * 3)
     volume = large_parts(volume, CRUMB) if whole else volume
     balls = lost_strands(volume, views, THIN, STRAND * cell, whole)
     return field if balls is None else StrandedField(volume, balls)
