@@ -21,7 +21,7 @@ from img23d.priors.foreground import (
     sharpen,
 )
 from img23d.priors.foreground_colours import weigh_colours, widen_holes, without_scraps
-from img23d.priors.foreground_scenes import compose
+from img23d.priors.foreground_scenes import _paste, _paste_two, compose
 from img23d.priors.foreground_train import (
     ForegroundOptions,
     ForegroundTrainer,
@@ -75,7 +75,7 @@ def test_coarse_alpha_does_not_care_about_mirroring():
     network = ForegroundNetwork((8, 8, 16, 16)).eval()
     rgb = torch.rand(50, 80, 3)
     straight, mirrored = coarse_alpha(network, rgb), coarse_alpha(network, rgb.flip(1))
-    assert straight.shape == (120, 192)
+    assert straight.shape == (160, 256)
     assert torch.allclose(straight, mirrored.flip(1), atol=1e-5)
 
 
@@ -162,6 +162,39 @@ def test_compositions_contain_the_object_where_alpha_says():
     assert min(bright) > 90 and np.median(bright) > 180 and max(dark) < 60
     again = compose(np.random.default_rng(29), discs(), 5, backgrounds, 96)
     assert np.array_equal(again.rgb, sample.rgb) and np.array_equal(again.alpha, sample.alpha)
+
+
+def test_two_things_side_by_side_are_both_meant():
+    from scipy.ndimage import label
+
+    canvas = np.zeros((96, 96, 3), np.float32)
+    alpha = _paste_two(np.random.default_rng(1), canvas, discs(), (0, 5), 90.0, np.array([48.0, 48.0]))
+    assert (canvas[alpha > 0.95] > 90).all() and alpha.min() >= 0 and alpha.max() <= 1
+    columns = np.flatnonzero((alpha > 0.5).any(0))
+    alone = _paste(np.random.default_rng(1), np.zeros_like(canvas), discs(), 5, 60.0, np.array([48.0, 48.0]))
+    assert len(columns) > 1.3 * np.count_nonzero((alone > 0.5).any(0)), "one hides the other"
+    assert label(alpha > 0.5)[1] <= 2
+
+
+def test_mistakes_at_thin_parts_count_more():
+    alpha = torch.zeros(1, 1, 64, 64)
+    alpha[..., 8:40, 8:40] = 1.0
+    alpha[..., 50:58, 30] = 1.0  # a leg
+    right, valid = alpha * 20 - 10, torch.ones_like(alpha)
+    without_leg, without_middle = right.clone(), right.clone()
+    without_leg[..., 50:58, 30] = -10
+    without_middle[..., 20:28, 24] = -10
+    leg, middle = (float(foreground_loss(logits, alpha, valid)) for logits in (without_leg, without_middle))
+    assert leg > 2 * middle > 0
+
+
+def test_training_begins_with_given_weights(tmp_path):
+    trainer = ForegroundTrainer(ForegroundOptions(steps=1, backgrounds=2, start="shipped"), discs(), tmp_path)
+    inputs = torch.randn(1, 6, 64, 64)
+    assert torch.allclose(trainer.network.eval()(inputs), load_network()(inputs), atol=1e-5)
+    assert trainer.network is not load_network()
+    with pytest.raises(WeightsError):
+        ForegroundTrainer(ForegroundOptions(start=str(tmp_path / "none.safetensors")), discs(), tmp_path)
 
 
 def test_border_colours_spread_outwards():

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, interpolate, pad, pixel_shuffle, pix
 from img23d.errors import WeightsError
 from img23d.priors.foreground_colours import weigh_colours, without_scraps
 
-INPUT_SIZE = 192
+INPUT_SIZES = (192, 256)  # the smaller sees what belongs together, the larger what is thin
 WIDTHS = (24, 48, 96, 160)
 WEIGHTS = Path(__file__).parent / "weights" / "foreground.safetensors"
 GUIDE_LIMIT = 576  # pixels: longest side at which the edges are sharpened; larger photos reuse the coefficients
@@ -98,7 +98,7 @@ class ForegroundNetwork(nn.Module):
         return pixel_shuffle(self.head(torch.cat([pixel_shuffle(self.coarse(inner), 2), fine], 1)), 2)
 
 
-def letterbox(rgb: Tensor, size: int = INPUT_SIZE) -> tuple[Tensor, Tensor, tuple[int, int, int, int]]:
+def letterbox(rgb: Tensor, size: int = INPUT_SIZES[-1]) -> tuple[Tensor, Tensor, tuple[int, int, int, int]]:
     """Fit a photo into a square without distorting it.
 
     Args:
@@ -156,16 +156,22 @@ def load_network(path: Path = WEIGHTS) -> ForegroundNetwork:
 
 @torch.no_grad()
 def coarse_alpha(network: ForegroundNetwork, rgb: Tensor) -> Tensor:
-    """(h, w) foreground probability at the network's resolution; h, w keep the photo's shape.
+    """(h, w) foreground probability at the network's largest input; h, w keep the photo's shape.
 
-    It is the mean of the answers to the photo and to its mirror image, corrected by the photo's colours, without small scraps.
+    It is the mean, in log odds, of the answers at all input sizes, corrected by the photo's colours, without small scraps.
     """
-    picture, valid, (left, top, wide, high) = letterbox(rgb.float())
+    answers, small = zip(*(answer_at(network, rgb.float(), size) for size in INPUT_SIZES))
+    odds = [torch.logit(interpolate(seen[None, None], answers[-1].shape, mode="bilinear")[0, 0].clamp(0.002, 0.998)) for seen in answers]
+    return without_scraps(weigh_colours(small[-1], torch.sigmoid(torch.stack(odds).mean(0))))
+
+
+def answer_at(network: ForegroundNetwork, rgb: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """(h, w) mean of the answers to the photo, its longer side ``size`` pixels, and to its mirror image; and that small photo (h, w, 3)."""
+    picture, valid, (left, top, wide, high) = letterbox(rgb, size)
     pair = network_input(torch.cat([picture, picture.flip(-1)]), torch.cat([valid, valid.flip(-1)]))
     first, second = torch.sigmoid(network(pair))[:, 0].unbind(0)
     seen = ((first + second.flip(-1)) / 2)[top : top + high, left : left + wide]
-    small = picture[0, :, top : top + high, left : left + wide].permute(1, 2, 0)
-    return without_scraps(weigh_colours(small, seen))
+    return seen, picture[0, :, top : top + high, left : left + wide].permute(1, 2, 0)
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:

@@ -11,6 +11,8 @@ from PIL import Image, ImageFilter
 
 from img23d.priors.cutouts import Cutouts
 
+COMPANY = 0.12  # share of pictures that are of two things
+
 
 class ForegroundSample(NamedTuple):
     """A picture in a grey square, and what in it is the object."""
@@ -67,6 +69,16 @@ def _paste(
     canvas *= (1 - alpha)[..., None]
     canvas += (colour * tint).clip(0, 255) * alpha[..., None]
     return alpha
+
+
+def _paste_two(
+    rng: np.random.Generator, canvas: np.ndarray, cutouts: Cutouts, indices: tuple[int, int], reach: float, place: np.ndarray
+) -> np.ndarray:
+    """Two things of one picture side by side, both of them meant: the second before the first. Their common (h, w) alpha 0..1."""
+    apart = np.array([rng.choice([-1.0, 1.0]) * rng.uniform(0.15, 0.35), rng.normal(0, 0.05)]) * reach
+    behind = _paste(rng, canvas, cutouts, indices[0], rng.uniform(0.5, 0.7) * reach, place - apart)
+    before = _paste(rng, canvas, cutouts, indices[1], rng.uniform(0.55, 0.75) * reach, place + apart)
+    return 1 - (1 - behind) * (1 - before)
 
 
 def _guessed_shadow(rng: np.random.Generator, alpha: np.ndarray) -> np.ndarray:
@@ -131,10 +143,14 @@ def compose(rng: np.random.Generator, cutouts: Cutouts, index: int, backgrounds:
             angle, away = rng.uniform(0, 2 * math.pi), rng.uniform(0.45, 0.85)
             place = middle + np.array([math.cos(angle) * width, math.sin(angle) * height]) * away * 0.75
             _paste(rng, canvas, cutouts, int(rng.integers(len(cutouts.alpha))), rng.uniform(0.12, 0.5) * shorter, place, blur)
+    together = rng.random() < COMPANY
     reach = rng.uniform(0.4, 1.0) * shorter if rng.random() < 0.9 else rng.uniform(1.0, 1.25) * shorter
     room = np.maximum(0.0, np.array([width, height]) - reach) / 2
     place = middle + np.clip(rng.normal(0, 0.35, 2), -0.9, 0.9) * room
-    alpha = _paste(rng, canvas, cutouts, index, reach, place)
+    if together:
+        alpha = _paste_two(rng, canvas, cutouts, (int(rng.integers(len(cutouts.alpha))), index), reach, place)
+    else:
+        alpha = _paste(rng, canvas, cutouts, index, reach, place)
     picture = photographed(rng, canvas)
     rgb, whole, valid = np.full((size, size, 3), 128, np.uint8), np.zeros((size, size), np.uint8), np.zeros((size, size), bool)
     x, y = (size - width) // 2, (size - height) // 2
