@@ -78,7 +78,8 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
     if isinstance(field, StrandedField):  # thinner than the pictures' pixels, a strand would be worn through
         held = field.held(state.vertices().detach(), 2 * state.spacing)
         for group in learnt:
-            group["frozen"] = group["frozen"] | held if len(group["frozen"]) == len(held) else group["frozen"]
+            if group["params"][0] is state.change or group["params"][0] is state.offset:
+                group["frozen"] = group["frozen"] | held
     for group in learnt:
         group["params"][0].requires_grad_(True)
     optimizer = Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
