@@ -33,7 +33,7 @@ from img23d.priors.foreground_train import (
     train_foreground,
 )
 
-TINY = ForegroundOptions(steps=6, batch=4, small_size=64, size=64, backgrounds=4, examined=3, widths=(8, 8, 16, 16), validate_minutes=99)
+TINY = ForegroundOptions(steps=6, batch=4, sizes=(64,), backgrounds=4, examined=3, widths=(8, 8, 16, 16), validate_minutes=99)
 
 
 def discs(count: int = 6, side: int = 64) -> Cutouts:
@@ -237,7 +237,7 @@ def test_sets_of_different_size_join():
 
 
 def test_training_learns_discs(tmp_path):
-    options = ForegroundOptions(steps=60, batch=8, small_size=64, size=64, backgrounds=6, rate=5e-3, ema=0.9, widths=(8, 8, 16, 16))
+    options = ForegroundOptions(steps=60, batch=8, sizes=(64,), backgrounds=6, rate=5e-3, ema=0.9, widths=(8, 8, 16, 16))
     trainer = ForegroundTrainer(options, discs(), tmp_path)
     first = [compose(np.random.default_rng([9, seed]), discs(), seed % 6, trainer.backgrounds, 64) for seed in range(8)]
     before = np.mean(overlap(trainer.average, first))

@@ -19,7 +19,7 @@ from img23d.priors.render_photo import Floor, Placed, render_photo
 from img23d.priors.shards import Shard
 from img23d.scene.cameras import orbit_degrees
 
-SIZE = 160
+SIZE = 224  # as large as the network sees them, so that they are as sharp as what is behind them
 
 
 class Cutouts(NamedTuple):

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from img23d.priors.background_photos import list_photos, photo_backgrounds
 from img23d.priors.backgrounds import random_background
 from img23d.priors.cutouts import Cutouts
+from img23d.priors.dataset import held_out
 from img23d.priors.foreground import WEIGHTS, ForegroundNetwork, box_mean, load_network, network_input
 from img23d.priors.foreground_scenes import ForegroundSample, compose
 from img23d.priors.muon import optimizers
@@ -24,6 +26,7 @@ from img23d.priors.schedule import fraction_done, learning_rate, move_average, s
 CHECKPOINT = "foreground-checkpoint.pt"
 LOG = "foreground-log.jsonl"
 BACKGROUND_SIZE = 224
+PHOTOS_HELD_OUT = 0.2
 EDGE_WEIGHT = 5.0
 WARMUP = 0.03  # share of the training during which the rate rises
 
@@ -35,14 +38,13 @@ class ForegroundOptions:
     Args:
         minutes: training time in all, of the processor, so that a busy machine only takes longer; the learning rate ends at zero then.
         steps: end after this many steps instead; 0 means by time.
-        batch: pictures per step.
+        batch: pictures per step at the largest size, up to twice as many at smaller ones.
         rate: highest learning rate.
-        small_size: side of the pictures for the first part of the training.
-        size: side of the pictures for the rest.
-        small_share: share of the training done on small pictures, at less than half the cost.
+        sizes: sides of the pictures, of which every step draws one, so that the network can be asked at several.
         fresh: share of each batch that is newly composed; the rest are recent pictures, mirrored at random.
         ema: how much of the averaged weights one step keeps.
-        backgrounds: pictures to choose backgrounds from.
+        backgrounds: pictures made by code to choose backgrounds from.
+        background_photos: folder of photos and panoramas to cut as many more from, "" for none; one in five of them only examines.
         examined: held-out pictures measured at each validation.
         validate_minutes: time between validations.
         seed: of weights, order and pictures.
@@ -54,12 +56,11 @@ class ForegroundOptions:
     steps: int = 0
     batch: int = 12
     rate: float = 2e-3
-    small_size: int = 128
-    size: int = 256
-    small_share: float = 0.5
+    sizes: tuple[int, ...] = (128, 192, 256)
     fresh: float = 0.6
     ema: float = 0.998
     backgrounds: int = 1200
+    background_photos: str = ""
     examined: int = 96
     validate_minutes: float = 5.0
     seed: int = 1
@@ -70,6 +71,16 @@ class ForegroundOptions:
 def make_backgrounds(count: int, seed: int, size: int = BACKGROUND_SIZE) -> np.ndarray:
     """(count, size, size, 3) uint8 random backgrounds."""
     return np.stack([random_background(np.random.default_rng([seed, number]), size) for number in range(count)]).astype(np.uint8)
+
+
+def all_backgrounds(options: ForegroundOptions, examine: bool) -> np.ndarray:
+    """(M, B, B, 3) uint8 backgrounds made by code and, where there are photos, as many cut from those; others to examine on."""
+    count, seed = (max(options.examined, 1), options.seed + 7919) if examine else (options.backgrounds, options.seed)
+    made = make_backgrounds(count, seed)
+    if not options.background_photos:
+        return made
+    paths = [path for path in list_photos(options.background_photos) if held_out(path.stem, PHOTOS_HELD_OUT) == examine]
+    return np.concatenate([made, photo_backgrounds(paths, count, seed, BACKGROUND_SIZE)]) if paths else made
 
 
 def join_cutouts(sets: Sequence[Cutouts]) -> Cutouts:
@@ -141,18 +152,13 @@ class ForegroundTrainer:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizers = optimizers(self.network, self.network.inner(), options.rate, weight_decay=0.01)
         self.step, self.seconds, self.loss = 0, 0.0, 0.0
-        self.backgrounds = make_backgrounds(options.backgrounds, options.seed)
-        self.recent: list[ForegroundSample] = []
+        self.backgrounds = all_backgrounds(options, examine=False)
+        self.recent: dict[int, list[ForegroundSample]] = {}  # by size
 
     @property
     def fraction(self) -> float:
         """How much of the training is done, 0..1."""
         return fraction_done(self.step, self.options.steps, self.seconds, self.options.minutes)
-
-    @property
-    def side(self) -> int:
-        """Pixels along the pictures' sides now."""
-        return self.options.small_size if self.fraction < self.options.small_share else self.options.size
 
     def rate(self) -> float:
         """The learning rate now."""
@@ -160,15 +166,15 @@ class ForegroundTrainer:
 
     def draw(self) -> list[ForegroundSample]:
         """The pictures of one step: some fresh, some seen recently and mirrored."""
-        rng = np.random.default_rng([self.options.seed, self.step])
-        side = self.side
-        if self.recent and len(self.recent[0].alpha) != side:
-            self.recent.clear()
-        want = self.options.batch if len(self.recent) < 8 * self.options.batch else max(1, round(self.options.fresh * self.options.batch))
+        options, rng = self.options, np.random.default_rng([self.options.seed, self.step])
+        side = int(rng.choice(options.sizes))
+        batch = min(2 * options.batch, round(options.batch * (max(options.sizes) / side) ** 2))
+        recent = self.recent.get(side, [])
+        want = batch if len(recent) < 8 * batch else max(1, round(options.fresh * batch))
         fresh = [compose(rng, self.cutouts, int(rng.integers(len(self.cutouts.alpha))), self.backgrounds, side) for _ in range(want)]
-        old = [self.recent[int(rng.integers(len(self.recent)))] for _ in range(self.options.batch - want)]
+        old = [recent[int(rng.integers(len(recent)))] for _ in range(batch - want)]
         old = [ForegroundSample(*(part[:, ::-1].copy() for part in sample)) if rng.random() < 0.5 else sample for sample in old]
-        self.recent = (self.recent + fresh)[-600:]
+        self.recent[side] = (recent + fresh)[-400:]
         return fresh + old
 
     def one_step(self) -> None:
@@ -249,9 +255,9 @@ def train_foreground(
     trainer = ForegroundTrainer(options, cutouts, out)
     if resume:
         trainer.load()
-    unseen = make_backgrounds(max(options.examined, 1), options.seed + 7919)
+    unseen = all_backgrounds(options, examine=True)
     exam = [
-        compose(np.random.default_rng([31, number]), examination, number % len(examination.alpha), unseen, options.size)
+        compose(np.random.default_rng([31, number]), examination, number % len(examination.alpha), unseen, max(options.sizes))
         for number in range(options.examined)
     ]
 
