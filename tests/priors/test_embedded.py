@@ -16,8 +16,8 @@ from img23d.priors.solid import (
     RayVolume,
     agree,
     bin_depths,
-    change_between,
     crossings,
+    lacking_overlap,
     redistance,
     silhouette_distance,
     without_lost_walls,
@@ -172,7 +172,7 @@ def test_a_hollow_that_has_lost_its_far_wall_is_filled() -> None:
     front, wall, back = slab(-0.5, -0.35), slab(0.3, 0.5), torch.full((size, size), 0.5)
     upper = (axis < 0)[:, None].expand(size, size)
     pot = RayVolume(torch.where(upper, torch.minimum(front, wall), front), torch.ones_like(empty))
-    found = without_lost_walls(pot, mask, back)
+    found = without_lost_walls(pot, mask > 0, mask, back)
     first, last, solid = crossings(found.distance, bin_depths(empty))
     inside = mask > 0.5
     assert torch.equal(solid, inside) and bool(((first + 0.5).abs() < 0.02)[inside].all())
@@ -182,20 +182,30 @@ def test_a_hollow_that_has_lost_its_far_wall_is_filled() -> None:
     assert bool((between[:, (axis > 0.1) & columns][..., columns] < 0).all()), "filled where the wall was lost"
     assert bool((between[:, (axis < -0.2) & columns][..., columns] > 0).all()), "hollow where it was not"
     whole = RayVolume(torch.minimum(front, wall), torch.ones_like(empty))
-    assert torch.equal(without_lost_walls(whole, mask, back).distance < 0, whole.distance < 0)
+    assert torch.equal(without_lost_walls(whole, mask > 0, mask, back).distance < 0, whole.distance < 0)
+    known = without_lost_walls(pot, mask < 0, mask, back)
+    assert torch.equal(known.distance, torch.maximum(pot.distance, silhouette_distance(mask))), "what is known for sure stays"
 
 
 def test_what_is_seen_at_a_grazing_angle_stays_in_one_piece():
     """Each ray of a thin sheet that slants steeply away has its own depth; thickened, neighbours overlap."""
     axis = frame.pixel_axis(SIZE)
     inside = (axis[:, None].abs() < 0.15).expand(SIZE, SIZE) & (axis[None].abs() < 0.7)
-    slant = (-axis[:, None] * 5.0).expand(SIZE, SIZE)
-    change = change_between(slant, inside)
-    assert change[inside].amin() == pytest.approx(5.0 * 2 / SIZE, rel=1e-3)
-    assert change[~inside].max() <= 5.0 * 2 / SIZE + 1e-5
+    slant = (-axis[:, None] * 4.0).expand(SIZE, SIZE)
+    half, step = torch.full_like(slant, 0.01), 4.0 * 2 / SIZE
+    lacking = lacking_overlap(slant, half, inside)
+    assert (half + lacking)[inside] == pytest.approx(torch.full_like(slant, step)[inside], rel=1e-3)  # then it shares a step with the next
+    assert not lacking[~inside].any()
     full = torch.ones(SIZE, SIZE)
     rays = agree(torch.ones(frame.DEPTH_BINS, 64, 64), frame.bin_depths(), inside.float(), (slant, slant + 0.01), (full, full))
     column = (rays.distance < 0)[:, :, SIZE // 2]
     rows = torch.nonzero(inside[:, SIZE // 2])[:, 0]
     shared = [bool((column[:, a] & column[:, b]).any()) for a, b in itertools.pairwise(rows)]
     assert all(shared)
+
+
+def test_the_near_rim_of_a_cup_is_not_thickened():
+    """Rays just above it meet the far wall alone, those below it go through both: one stretch holds the other."""
+    far = torch.arange(SIZE)[:, None].expand(SIZE, SIZE) < SIZE // 2
+    start, stop = torch.where(far, 0.5, -0.5), torch.full((SIZE, SIZE), 0.6)
+    assert not lacking_overlap((start + stop) / 2, (stop - start) / 2, torch.ones(SIZE, SIZE, dtype=torch.bool)).any()

@@ -12,7 +12,7 @@ from img23d.priors.embedded import Prediction
 from img23d.priors.primitive import box_candidate, show_box, simplified, turned_candidate
 from img23d.priors.profile import PROFILE, Profile, show, turned_profile
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
-from img23d.priors.shown import Shown
+from img23d.priors.shown import BINS, Shown
 from img23d.priors.solid import silhouette_distance
 
 SIZE, THIN = 128, 0.06
@@ -136,7 +136,34 @@ def test_a_cup_is_told_anew_with_its_elevation_and_opening(hollow):
     assert float((error - error.median()).abs().mean()) < 0.1
     middle_of_the_top = error.new_zeros(SIZE, SIZE).masked_scatter(both, error - error.median())[32, SIZE // 2]
     assert float(middle_of_the_top.abs()) < 0.15  # an opening is no lid, and a lid no opening: they are .5 apart there
-    assert found.volume.shape == said.volume.shape
+    assert found.volume.shape == (BINS, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("elevation", [16.0, 28.0])
+def test_the_normals_tell_a_shallow_dish_from_a_deep_one(elevation):
+    """Much the same outline has a flat plate seen from above and a deeper one seen from lower; the outline alone does not know."""
+    axis = Axis(math.radians(22.0), 0.0, 4.0)
+    profile = turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), THIN)
+    shown = show(profile, SIZE)
+    said = told(shown, soft(shown), math.radians(elevation), 2 * math.atan(1 / axis.distance))
+    found = turned_candidate(said, fov_known=True, thinnest=THIN)
+    assert found is not None and found.apart < 10
+    assert math.degrees(found.elevation) == pytest.approx(22.0, abs=2.5)
+    deep = shown.solid & found.shown.solid
+    error = (found.shown.front - shown.front)[deep]
+    assert float((error - error.median()).abs().mean()) < 0.04
+
+
+def test_a_hollow_wall_is_as_thick_as_asked():
+    _, shown = cup()
+    said = told(shown, soft(shown), CUP.elevation, 2 * math.atan(1 / CUP.distance))
+    thicknesses = []
+    for thinnest in (0.0, 0.15):
+        found = turned_candidate(said, True, thinnest)
+        assert found is not None
+        rim = found.shown.back - found.shown.front  # above the near rim only the far wall is met
+        thicknesses.append(float(torch.quantile(rim[found.shown.solid], 0.05)))
+    assert thicknesses[1] > thicknesses[0] + 0.03
 
 
 def test_what_sticks_out_is_kept_and_joined():

@@ -111,9 +111,9 @@ def seen_along_rays(profile: Profile, size: int, depths: Tensor) -> Tensor:
     return (found + (place - inside).norm(dim=-1).reshape(-1) * REACH).reshape(height.shape)
 
 
-def show(profile: Profile, size: int) -> Shown:
-    """Look at a turned solid."""
-    depths = torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, BINS, device=profile.distance.device)
+def show(profile: Profile, size: int, bins: int = BINS) -> Shown:
+    """Look at a turned solid, at so many depths along each ray of a picture."""
+    depths = torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, bins, device=profile.distance.device)
     volume = seen_along_rays(profile, size, depths)
     front, back, solid = crossings(volume, depths)
     return Shown(front, back, solid, normals_at(profile, front, size))

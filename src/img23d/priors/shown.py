@@ -12,13 +12,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from img23d.ops.crop import spread
+from img23d.priors.solid import SURE
 
 if TYPE_CHECKING:
     from img23d.priors.embedded import Prediction
 
 BINS = 128  # depth samples in which surfaces are found
 SMALL_PART = 0.004  # what sticks out is a part from this share of the silhouette on, else it is the outline's inexactness
-SURE = 0.9  # confidence
 
 
 class Shown(NamedTuple):
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     """A solid that may be what the photo shows."""
 
     shown: Shown
-    volume: Tensor  # (D, h, w) as that of a `Prediction`
+    volume: Tensor  # (BINS, S, S) as that of a `Prediction`, at `fine_depths`
     elevation: float  # radians
     distance: float  # from the camera to mid-depth, half-widths
     apart: float  # `turned_apart` from the network's answer
@@ -59,9 +59,9 @@ def with_parts(said: Prediction, found: Candidate) -> Prediction:
         The answer with another volume, other layers, normals, elevation and field of view.
     """
     inside, shown, volume = said.mask > 0.5, found.shown, found.volume
-    layers = torch.stack([torch.where(shown.solid, new, own) for new, own in zip(shown[:2], (said.front_depth, said.back_depth))])
-    known, rays = shown.solid & inside, said.volume.shape[-1]
-    depths = torch.linspace(*said.depth_range, said.volume.shape[0], device=inside.device)
+    own = F.interpolate(said.volume[None, None], size=volume.shape, mode="trilinear", align_corners=False)[0, 0]
+    layers = torch.stack([torch.where(shown.solid, new, told) for new, told in zip(shown[:2], (said.front_depth, said.back_depth))])
+    known, depths = shown.solid & inside, fine_depths(said)
     labels, count = ndimage.label(ndimage.binary_opening((inside & ~shown.solid).cpu().numpy(), iterations=1))
     for label in range(1, count + 1):
         part = torch.from_numpy(labels == label).to(inside.device)
@@ -73,8 +73,7 @@ def with_parts(said: Prediction, found: Candidate) -> Prediction:
         shift = (layers[:, edge].mean() - layers[:, seam].mean()) if bool(seam.any()) and bool(edge.any()) else layers.new_tensor(0.0)
         layers[:, part] += shift
         known = known | part
-        place = F.interpolate(grown(part, 3).float()[None, None], size=(rays, rays), mode="area")[0, 0] > 0
-        volume = torch.where(place, torch.minimum(volume, moved_away(said.volume, float(shift), depths)), volume)
+        volume = torch.where(grown(part, 3), torch.minimum(volume, moved_away(own, float(shift), depths)), volume)
     layers = spread(layers.permute(1, 2, 0), known).permute(2, 0, 1)
     sure = torch.where(shown.solid, torch.full_like(said.mask, SURE), said.depth_confidence)
     return replace(
@@ -97,3 +96,8 @@ def moved_away(volume: Tensor, shift: float, depths: Tensor) -> Tensor:
     low = place.floor().clamp(0, len(depths) - 2)
     share = (place - low).clamp(0, 1)[:, None, None]
     return volume[low.long()] * (1 - share) + volume[low.long() + 1] * share
+
+
+def fine_depths(said: Prediction) -> Tensor:
+    """(BINS,) depths over the answer's range: its own samples are too far apart for thin walls."""
+    return torch.linspace(*said.depth_range, BINS, device=said.volume.device)

@@ -14,11 +14,12 @@ from img23d.priors import frame
 from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras
 
-BINS = 96  # depth samples of the corrected volume
+BINS = 128  # depth samples of the corrected volume
 THINNEST = 0.03  # half-widths: what the silhouette shows is at least this thick
 THICKENED = 0.1  # half-widths: half the most along the rays to which what is seen at a grazing angle is thickened
 TRUST = 4.0  # how much a confident layered depth counts against the volume's own surface
 WALL = 0.16  # half-widths: far walls of hollow things are at least so thick, or the fit would wear them through
+SURE = 0.9  # confidence from which on a solid is known, as boxes and solids of revolution are
 HOLLOW = 0.25  # half-widths: a volume that ends so far before the last layered depth is hollow there and has lost its far wall
 
 
@@ -107,8 +108,9 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
         alone = torch.where(solid, surface, spread_blur(layer, mask > 0.5, 3.0))
         moved.append(torch.where(known, surface + spread_blur(weight * (layer - surface), known), alone))
     start, stop = moved
-    middle = (start + stop) / 2
-    half = torch.maximum(((stop - start) / 2).clamp(min=THINNEST / 2), change_between(middle, mask > 0.5).clamp(max=THICKENED))
+    middle, half = (start + stop) / 2, ((stop - start) / 2).clamp(min=THINNEST / 2)
+    grown = half + lacking_overlap(middle, half, mask > 0.5)
+    half = torch.maximum(half, grown.clamp(max=THICKENED))
     start, stop = middle - half, middle + half
     enter, leave = torch.where(solid, enter, start), torch.where(solid, leave, stop)  # a ray that meets no solid is not stretched
     target = torch.linspace(float(depths[0]) - 0.1, float(depths[-1]) + 0.1, BINS, device=volume.device)[:, None, None]
@@ -131,20 +133,30 @@ def agree(volume: Tensor, depths: Tensor, mask: Tensor, layers: tuple[Tensor, Te
     return RayVolume(distance, torch.where(outside > 0, torch.ones_like(confidence), confidence))
 
 
-def change_between(depth: Tensor, inside: Tensor) -> Tensor:
-    """(S, S) the largest change of depth from a pixel to a neighbour inside.
+def lacking_overlap(middle: Tensor, half: Tensor, inside: Tensor) -> Tensor:
+    """(S, S) by how much a ray's stretch of solid must reach farther both ways to share enough depth with those of its neighbours.
 
-    Half as thick along the rays, what is seen at a grazing angle would fall apart into strips: two neighbouring rays share no depth then.
+    What is seen at a grazing angle would fall apart into strips: two neighbouring rays share no depth then. As much as lies between their
+    middles is enough. Where one stretch holds the other, as at the near rim of a cup, they share all there is.
+
+    Args:
+        middle: (S, S) depth midway between entry and exit.
+        half: (S, S) half the length of the stretch.
+        inside: (S, S) bool.
     """
-    change = torch.zeros_like(depth)
+    lacking = torch.zeros_like(middle)
     for axis in (0, 1):
-        step = torch.diff(depth, dim=axis).abs() * (inside.narrow(axis, 1, len(depth) - 1) & inside.narrow(axis, 0, len(depth) - 1))
-        edge = step.narrow(axis, 0, 1) * 0
-        change = torch.maximum(change, torch.maximum(torch.cat([step, edge], axis), torch.cat([edge, step], axis)))
-    return change
+        (here, there), (this, other) = ([part.narrow(axis, start, len(part) - 1) for start in (0, 1)] for part in (middle, half))
+        apart = (here - there).abs()
+        shared = torch.minimum(this + other - apart, 2 * torch.minimum(this, other))
+        short = ((apart.clamp(max=THICKENED) - shared) / 2).clamp(min=0)
+        short = short * (inside.narrow(axis, 1, len(inside) - 1) & inside.narrow(axis, 0, len(inside) - 1))
+        edge = short.narrow(axis, 0, 1) * 0
+        lacking = torch.maximum(lacking, torch.maximum(torch.cat([short, edge], axis), torch.cat([edge, short], axis)))
+    return lacking
 
 
-def without_lost_walls(rays: RayVolume, mask: Tensor, back: Tensor) -> RayVolume:
+def without_lost_walls(rays: RayVolume, doubted: Tensor, mask: Tensor, back: Tensor) -> RayVolume:
     """Fill hollow things where their volume has lost the far wall, up to where the layers have it, and thicken thin far walls inwards.
 
     A wall thinner than a bin that is not certain to lie in one bin or the next has a chance below a third in each, and vanishes; where the
@@ -152,12 +164,13 @@ def without_lost_walls(rays: RayVolume, mask: Tensor, back: Tensor) -> RayVolume
 
     Args:
         rays: from `agree`.
+        doubted: (S, S) bool, where the solid is not known for sure; nothing else changes.
         mask: (S, S) coverage.
         back: (S, S) last layered depth.
     """
     depths = bin_depths(rays.distance)
     leave, solid = crossings(rays.distance, depths)[1:]
-    inside = solid & (mask > 0.5)
+    inside = solid & (mask > 0.5) & doubted
     back = spread_blur(back, mask > 0.5, 2.0)
     lost = ((back - leave > HOLLOW) & inside).to(mask.dtype)[None, None]
     # Single rays are noise; and what is filled overlaps with what is round it.
@@ -227,7 +240,7 @@ def solid_from_prediction(prediction, camera: Cameras, resolution: int) -> tuple
     layers = (prediction.front_depth, prediction.back_depth)
     trust = (prediction.depth_confidence, prediction.back_depth_confidence)
     rays = agree(prediction.volume * frame.TRUNCATION, depths, prediction.mask, layers, trust)
-    rays = without_lost_walls(rays, prediction.mask, prediction.back_depth)
+    rays = without_lost_walls(rays, prediction.back_depth_confidence < SURE, prediction.mask, prediction.back_depth)
     distance, confidence = to_grid(rays, camera, resolution)
     step = 2.0 / (resolution - 1)
     distance = smooth_thick(distance, step)

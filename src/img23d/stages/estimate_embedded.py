@@ -17,6 +17,8 @@ from img23d.scene import ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
+THINNEST_WALL = 5.6  # half-widths times samples along each side of the prior's volume: thinner walls do not survive the fit
+
 
 def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Views, ShapePrior]:
     """Camera, depth, normals, solid and far-side colours from the embedded network.
@@ -30,7 +32,7 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
     said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(said.elevation))))
     if prior.primitives:
-        said = simplified(said, fov_known)
+        said = simplified(said, fov_known, THINNEST_WALL / prior.resolution)
     elevation = chosen_elevation(options, math.degrees(said.elevation))
     inside = said.mask > 0.5
     middle = 1.0 / math.tan(said.fov / 2)

@@ -1,0 +1,100 @@
+"""The upright solid of revolution that photo and network agree on, seen from the elevation at which they agree best."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from img23d.priors import frame
+from img23d.priors.profile import Profile, seen_along_rays, show, turned_profile
+from img23d.priors.revolution import COARSE, EXACT, Axis, coverage, find_axis, largest_revolution
+from img23d.priors.shown import Candidate, Shown, fine_depths, turned_apart
+from img23d.priors.solid import silhouette_distance
+
+if TYPE_CHECKING:
+    from img23d.priors.embedded import Prediction
+
+LEAST_SHARE = 0.85  # of the silhouette that a turned solid must show
+TURNED = 16.0  # degrees: largest mean angle between its normals and the network's
+WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
+COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
+COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
+TILTS, NEARER = (6.0, 3.0, 1.5, 0.8), 1.25  # degrees, and times as near: steps of the search
+
+
+class Trial(NamedTuple):
+    """A solid of revolution about one axis."""
+
+    profile: Profile
+    shown: Shown
+    share: float  # of the silhouette
+    apart: float  # degrees between its normals and the network's
+
+
+def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -> Candidate | None:
+    """The solid of revolution that shows most of the silhouette; None where that is not enough, or its surface looks otherwise.
+
+    One outline belongs to many of them, deep ones seen from low and shallow ones seen from high, closed ones and open ones: the
+    network's normals choose.
+
+    Args:
+        said: the network's answer.
+        fov_known: whether its field of view was told and not guessed.
+        thinnest: least thickness of a hollow thing's wall, half-widths.
+    """
+    outside = silhouette_distance(said.mask)
+    axis, ends = find_axis(outside, said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known)
+    if ends.share < LEAST_SHARE:
+        return None
+    axis = most_alike(halved(said), outside, axis, fov_known, thinnest)
+    found = attempt(said, outside, axis, EXACT, thinnest)
+    if found.share < LEAST_SHARE or found.apart > TURNED:
+        return None
+    volume = seen_along_rays(found.profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
+    return Candidate(found.shown, volume, axis.elevation, axis.distance, found.apart)
+
+
+def most_alike(said: Prediction, outside: Tensor, first: Axis, fov_known: bool, thinnest: float) -> Axis:
+    """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette."""
+    tried: dict[Axis, float] = {}
+
+    def cost(axis: Axis) -> float:
+        if axis not in tried:
+            found = attempt(said, outside, axis, COARSE, thinnest)
+            tilt = math.degrees(axis.elevation - first.elevation) / 10.0
+            tried[axis] = found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
+        return tried[axis]
+
+    best = first
+    for tilt in TILTS:
+        best = min((best._replace(elevation=best.elevation + k * math.radians(tilt)) for k in (0, -1, 1)), key=cost)
+    if not fov_known:
+        best = min((best._replace(distance=best.distance * factor) for factor in (1.0, NEARER, 1 / NEARER)), key=cost)
+    return best
+
+
+def attempt(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> Trial:
+    """The largest solid of revolution about an axis, open at the top where that looks more as the network says than a lid."""
+    table = largest_revolution(outside, axis)
+    ends = coverage(table, axis, said.mask, fineness)
+    lid = turned_profile(table, axis, ends)
+    opening = turned_profile(table, axis, ends, max(WALL * lid.radius, thinnest))
+    trials = []
+    for profile in (lid, opening):
+        shown = show(profile, said.mask.shape[-1], said.mask.shape[-1])
+        trials.append(Trial(profile, shown, ends.share, turned_apart(said, shown, shown.solid)))
+    return min(trials, key=lambda trial: trial.apart)
+
+
+def halved(said: Prediction) -> Prediction:
+    """The answer with mask and normals at half the size, for a quarter of the work."""
+    inside = (said.mask > 0.5).to(said.mask)
+    known = [part * inside for part in (*said.normal.unbind(-1), said.normal_confidence)]
+    planes = F.avg_pool2d(torch.stack([said.mask, *known, inside])[None], 2)[0]
+    normal = F.normalize(planes[1:4].permute(1, 2, 0), dim=-1, eps=1e-6)
+    return replace(said, mask=planes[0], normal=normal, normal_confidence=planes[4] / planes[5].clamp(min=1e-3))
