@@ -6,7 +6,7 @@ import torch
 from img23d.config import Fit, Ramp
 from img23d.errors import FitError
 from img23d.priors.tunnels import tunnel_count
-from img23d.stages.fit import fit, occupied_interval, render_rays, without_tunnels
+from img23d.stages.fit import HEAVIEST, fit, occupied_interval, outline_weight, render_rays, without_tunnels
 
 QUICK = Fit(resolution=40, levels=3, steps=40, rays=400, samples=24, learning_rate=0.02, volume=Ramp(0.1, 0.1))
 
@@ -24,6 +24,19 @@ def test_the_outline_corrects_the_prior(ball, context, radius):
     angle = torch.linspace(0, 6.28, 40)
     rim = torch.stack([angle.cos(), angle.sin(), torch.zeros(40)], -1)
     assert float((radii(field, rim) - ball.radius).abs().mean()) < 0.35 * abs(radius - ball.radius)
+
+
+def test_the_outline_counts_more_the_thinner_the_object_is():
+    line = (torch.arange(160) + 0.5) / 160
+    away = torch.hypot(*torch.meshgrid(line - 0.5, line - 0.5, indexing="ij"))
+    disc = (away < 0.4).float()
+    wire = ((away - 0.3).abs() < 0.01).float()
+    rod = ((line[:, None] - 0.5).abs() < 0.03).float() * ((line - 0.5).abs() < 0.4)
+    assert outline_weight(disc[None]) == 1.0
+    assert outline_weight(wire[None]) == HEAVIEST
+    assert 1.0 < outline_weight(rod[None]) < HEAVIEST
+    coarse = torch.nn.functional.avg_pool2d(rod[None], 2)
+    assert outline_weight(coarse) == pytest.approx(outline_weight(rod[None]), rel=0.1)  # whatever the photo's size
 
 
 def test_without_the_photo_the_prior_stays(ball, context):

@@ -21,12 +21,13 @@ from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
 
-VERSION = 4
+VERSION = 5
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
 MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its holes
 COLOR_RESOLUTION = 48
 TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
 COARSE_SAMPLES = 40
+THIN, HEAVIEST = 20.0, 3.0  # outline's length over the silhouette's area from which on it counts more, and how much at most
 TELL_EVERY = 8  # steps
 
 
@@ -52,6 +53,7 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         last_rate=options.learning_rate * 0.05,
     )
     generator, told = context.generator(), ""
+    outline = outline_weight(views.mask)
     for step in range(options.steps):
         now = step / max(1, options.steps - 1)
         picked = pick_pixels(pixels, on_object, options.rays, generator)
@@ -64,7 +66,7 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         trusted = inside * picked["confidence"]
         loss = (
             options.rgb.at(now) * rgb_loss(seen["rgb"], picked["rgb"], inside)
-            + options.mask.at(now) * mask_cross_entropy(seen["opacity"], inside)
+            + options.mask.at(now) * outline * mask_cross_entropy(seen["opacity"], inside)
             + options.depth.at(now) * pearson_depth_loss(seen["depth"], picked["depth"], trusted * seen["opacity"].detach())
             + options.normal.at(now) * normal_cosine_loss(seen["normal"], picked["normal"], trusted)
             + options.eikonal.at(now) * eikonal_loss(seen["slope"], torch.ones_like(seen["slope"][..., 0]))
@@ -86,6 +88,17 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
         whole = bridged(sdf, believed, 2 / (options.resolution - 1))
         whole = without_tunnels(whole, views)
         return FrozenGrid(whole.clone(), field.dense_color().clone())
+
+
+def outline_weight(mask: Tensor) -> float:
+    """How much the outline counts, 1 to `HEAVIEST`: it is most of what thin objects show, and of others' surface it makes furrows.
+
+    Args:
+        mask: (V, H, W) 0..1.
+    """
+    length = (torch.diff(mask, dim=1).abs().sum() + torch.diff(mask, dim=2).abs().sum()) / mask.shape[-1]
+    area = mask.sum() / (mask.shape[-2] * mask.shape[-1])
+    return min(max(float(length / area.clamp(min=1e-6)) / THIN, 1.0), HEAVIEST)
 
 
 def without_tunnels(sdf: Tensor, views: Views) -> Tensor:
