@@ -59,7 +59,9 @@ def with_parts(said: Prediction, found: Candidate) -> Prediction:
         The answer with another volume, other layers, normals, elevation and field of view.
     """
     inside, shown, volume = said.mask > 0.5, found.shown, found.volume
-    own = F.interpolate(said.volume[None, None], size=volume.shape, mode="trilinear", align_corners=False)[0, 0]
+    # Rays go through the centres of pixels, depths from one end of the range to the other.
+    own = F.interpolate(said.volume[None], size=volume.shape[1:], mode="bilinear", align_corners=False)
+    own = F.interpolate(own[None], size=volume.shape, mode="trilinear", align_corners=True)[0, 0]
     layers = torch.stack([torch.where(shown.solid, new, told) for new, told in zip(shown[:2], (said.front_depth, said.back_depth))])
     known, depths = shown.solid & inside, fine_depths(said)
     labels, count = ndimage.label(ndimage.binary_opening((inside & ~shown.solid).cpu().numpy(), iterations=1))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from img23d.priors.embedded import Prediction
 
 LEAST_SHARE = 0.85  # of the silhouette that a turned solid must show
-TURNED = 16.5  # degrees: largest mean angle between its normals and the network's, with what it does not show
-UNSHOWN = 33.0  # degrees for all of the silhouette: what shows less must look more alike to be taken
+TURNED = 16.0  # degrees: largest mean angle between its normals and the network's, with what it does not show
+UNSHOWN = 25.0  # degrees for all of the silhouette: what shows less must look more alike to be taken
 WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
 COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
