@@ -98,7 +98,7 @@ class Fit:
     color_learning_rate: float = option(0.05, "Adam's step for the colour field", 1e-6, 1)
     sharpness: Ramp = ramp(120.0, 300.0)
     rgb: Ramp = constant(1.0)
-    mask: Ramp = constant(1.0)
+    mask: Ramp = constant(1.0)  # up to three times as much for thin objects, see fit.outline_weight
     depth: Ramp = constant(0.1)
     normal: Ramp = constant(0.1)
     eikonal: Ramp = constant(0.03)
