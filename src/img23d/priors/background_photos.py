@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from img23d.errors import InputError
+from img23d.io.images import load_photo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+LARGEST = 2048  # pixels: longer sides of photos are reduced to this
 
 
 def list_photos(folder: str | Path) -> list[Path]:
@@ -29,20 +31,17 @@ def photo_backgrounds(paths: list[Path], count: int, seed: int, size: int) -> np
     """(count, size, size, 3) uint8 random parts of photos; panoramas, exactly twice as wide as high, are looked into by a random camera.
 
     Raises:
-        InputError: a file is no picture.
+        InputError: a photo that is drawn cannot be read.
     """
-    photos = []
-    for path in paths:
-        try:
-            photos.append(np.asarray(Image.open(path).convert("RGB")))
-        except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"{path} is no picture that can be read", "remove it from the folder of backgrounds") from error
-    made = []
-    for number in range(count):
-        rng = np.random.default_rng([seed, number, 23])
-        photo = photos[int(rng.integers(len(photos)))]
-        made.append(look_into(rng, photo, size) if photo.shape[1] == 2 * photo.shape[0] else part_of(rng, photo, size))
-    return np.stack(made)
+    randoms = [np.random.default_rng([seed, number, 23]) for number in range(count)]
+    drawn = [int(rng.integers(len(paths))) for rng in randoms]
+    made = np.zeros((count, size, size, 3), np.uint8)
+    for chosen in sorted(set(drawn)):  # one photo at a time in memory
+        photo = (load_photo(paths[chosen], LARGEST).rgb.numpy() * 255).round().astype(np.uint8)
+        look = look_into if photo.shape[1] == 2 * photo.shape[0] else part_of
+        for number in (number for number, photo_number in enumerate(drawn) if photo_number == chosen):
+            made[number] = look(randoms[number], photo, size)
+    return made
 
 
 def part_of(rng: np.random.Generator, photo: np.ndarray, size: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from img23d.errors import InputError
 from img23d.priors.background_photos import list_photos, photo_backgrounds
 from img23d.priors.backgrounds import random_background
 from img23d.priors.cutouts import Cutouts
@@ -80,6 +81,8 @@ def all_backgrounds(options: ForegroundOptions, examine: bool) -> np.ndarray:
     if not options.background_photos:
         return made
     paths = [path for path in list_photos(options.background_photos) if held_out(path.stem, PHOTOS_HELD_OUT) == examine]
+    if not paths and not examine:
+        raise InputError(f"all pictures in {options.background_photos} are kept to examine on", "more pictures: one in five is")
     return np.concatenate([made, photo_backgrounds(paths, count, seed, BACKGROUND_SIZE)]) if paths else made
 
 

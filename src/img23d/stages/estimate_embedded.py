@@ -17,7 +17,7 @@ from img23d.scene import ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
-THINNEST_WALL = 5.6  # half-widths times samples along each side of the prior's volume: thinner walls do not survive the fit
+THINNEST_WALL = 5.6  # half-widths times samples along each side of the prior's volume: thinner ones were not tried
 
 
 def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Views, ShapePrior]:
