@@ -20,6 +20,7 @@ from img23d.priors.foreground import (
     network_input,
     sharpen,
 )
+from img23d.priors.foreground_closer import Part, part_about, with_closer
 from img23d.priors.foreground_colours import weigh_colours, widen_holes, without_scraps
 from img23d.priors.foreground_scenes import _paste, _paste_two, compose
 from img23d.priors.foreground_train import (
@@ -326,3 +327,48 @@ def test_a_half_seen_hole_opens_and_a_leak_does_not() -> None:
     assert torch.equal(widen_holes(alpha, leaking), alpha)
     solid = torch.where(radius < 0.8, 0.98, 0.02)
     assert torch.equal(widen_holes(solid, evidence), solid), "what the network never doubted stays closed"
+
+
+def small_disc_photo(side: int, radius: float, centre: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A red disc on grey that fills little of the photo, and its mask."""
+    axis = (torch.arange(side) + 0.5) / side
+    inside = ((axis[:, None] - centre[1]) ** 2 + (axis[None] - centre[0]) ** 2 < radius**2).float()
+    return inside[..., None] * torch.tensor([0.8, 0.2, 0.1]) + (1 - inside[..., None]) * 0.5, inside
+
+
+def test_small_objects_deserve_a_closer_look_and_large_ones_do_not() -> None:
+    found = torch.zeros(120, 160)
+    found[30:60, 40:80] = 0.9
+    part = part_about(found, 240, 320)  # the photo is twice as large
+    assert part == (80 - 28, 60 - 28, 160 + 28, 120 + 28)
+    found[5:110, 20:150] = 0.9
+    assert part_about(found, 240, 320) is None
+    assert part_about(torch.zeros(120, 160), 240, 320) is None
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (3000, 4000)])
+def test_the_closer_answer_lands_where_the_part_lies(height: int, width: int) -> None:
+    """What the closer look finds, a bright square in the middle of the part, lies in the middle of the part of the whole."""
+    part = Part(round(0.5 * width), round(0.2 * height), round(0.7 * width), round(0.5 * height))
+    closer = torch.full((256, 228), -4.0)
+    closer[96:160, 82:146] = 4.0
+    whole = with_closer(torch.full((192, 256), -4.0), closer, part, height, width)
+    assert max(whole.shape) <= 640 and abs(whole.shape[1] / whole.shape[0] - 4 / 3) < 0.01
+    rows, columns = torch.nonzero(whole > 0, as_tuple=True)
+    assert float((rows.float().mean() + 0.5) / whole.shape[0]) == pytest.approx(0.35, abs=0.005)
+    assert float((columns.float().mean() + 0.5) / whole.shape[1]) == pytest.approx(0.6, abs=0.005)
+    assert float(whole[0, 0]) == pytest.approx(-4.0) and float(whole.max()) == pytest.approx(0.6 * 4 - 0.4 * 4, abs=0.01)
+
+
+def test_a_closer_look_sees_what_the_first_is_too_coarse_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a small disc the mean answer over pictures in which it is large is closer to the truth than that over the photo alone."""
+    photo, truth = small_disc_photo(640, 0.06, (0.7, 0.4))
+    network = load_network()
+    closer = coarse_alpha(network, photo)
+    monkeypatch.setattr("img23d.priors.foreground.part_about", lambda *_: None)
+    first = coarse_alpha(network, photo)
+    wrong = []
+    for answer in (first, closer):
+        full = torch.nn.functional.interpolate(answer[None, None], truth.shape, mode="bilinear")[0, 0]
+        wrong.append(float(((full > 0.5) != (truth > 0.5)).sum() / truth.sum()))
+    assert closer.shape[0] > first.shape[0] and wrong[1] < wrong[0]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
 
 from img23d.errors import WeightsError
+from img23d.priors.foreground_closer import part_about, with_closer
 from img23d.priors.foreground_colours import weigh_colours, without_scraps
 
 INPUT_SIZES = (192, 256)  # the smaller sees what belongs together, the larger what is thin
@@ -156,22 +157,43 @@ def load_network(path: Path = WEIGHTS) -> ForegroundNetwork:
 
 @torch.no_grad()
 def coarse_alpha(network: ForegroundNetwork, rgb: Tensor) -> Tensor:
-    """(h, w) foreground probability at the network's largest input; h, w keep the photo's shape.
+    """(h, w) foreground probability at the resolution of the closest look; h, w keep the photo's shape.
 
-    It is the mean, in log odds, of the answers at all input sizes, corrected by the photo's colours, without small scraps.
+    It is the mean, in log odds, of the answers at all input sizes, to the photo and to the part about an object that fills little of it,
+    corrected by the photo's colours, without small scraps.
     """
-    answers, small = zip(*(answer_at(network, rgb.float(), size) for size in INPUT_SIZES))
-    odds = [torch.logit(interpolate(seen[None, None], answers[-1].shape, mode="bilinear")[0, 0].clamp(0.002, 0.998)) for seen in answers]
-    return without_scraps(weigh_colours(small[-1], torch.sigmoid(torch.stack(odds).mean(0))))
+    rgb, (height, width) = rgb.float(), rgb.shape[:2]
+    odds = odds_of(network, rgb)
+    found = corrected(rgb, odds)
+    part = part_about(found, height, width)
+    if part is None:
+        return found
+    closer = odds_of(network, rgb[part.top : part.bottom, part.left : part.right])
+    return corrected(rgb, with_closer(odds, closer, part, height, width))
 
 
-def answer_at(network: ForegroundNetwork, rgb: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """(h, w) mean of the answers to the photo, its longer side ``size`` pixels, and to its mirror image; and that small photo (h, w, 3)."""
+def corrected(rgb: Tensor, odds: Tensor) -> Tensor:
+    """(h, w) probability from log odds (h, w), corrected by the colours of the photo (H, W, 3), without small scraps."""
+    mode = "area" if odds.shape[0] < rgb.shape[0] else "bilinear"
+    small = interpolate(rgb.permute(2, 0, 1)[None], odds.shape, mode=mode)[0].permute(1, 2, 0)
+    return without_scraps(weigh_colours(small, torch.sigmoid(odds)))
+
+
+def odds_of(network: ForegroundNetwork, rgb: Tensor) -> Tensor:
+    """(h, w) mean log odds of the answers to a photo (H, W, 3) at all input sizes, at the largest of them."""
+    answers = [answer_at(network, rgb, size) for size in INPUT_SIZES]
+    largest = answers[-1].shape
+    return torch.stack(
+        [torch.logit(interpolate(seen[None, None], largest, mode="bilinear")[0, 0].clamp(0.002, 0.998)) for seen in answers]
+    ).mean(0)
+
+
+def answer_at(network: ForegroundNetwork, rgb: Tensor, size: int) -> Tensor:
+    """(h, w) mean of the answers to the photo, its longer side ``size`` pixels, and to its mirror image."""
     picture, valid, (left, top, wide, high) = letterbox(rgb, size)
     pair = network_input(torch.cat([picture, picture.flip(-1)]), torch.cat([valid, valid.flip(-1)]))
     first, second = torch.sigmoid(network(pair))[:, 0].unbind(0)
-    seen = ((first + second.flip(-1)) / 2)[top : top + high, left : left + wide]
-    return seen, picture[0, :, top : top + high, left : left + wide].permute(1, 2, 0)
+    return ((first + second.flip(-1)) / 2)[top : top + high, left : left + wide]
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:
