@@ -20,8 +20,10 @@ from img23d.priors.objects import family_of, list_objects
 from img23d.priors.options import NETWORKS, TrainOptions
 from img23d.priors.pack import pack_objects
 from img23d.priors.shards import ShardFolder
+from img23d.priors.store import ObjectStore
 from img23d.priors.train import train_prior
 from img23d.priors.trainer import begin_with
+from img23d.priors.warp import identity
 
 
 @pytest.fixture
@@ -79,6 +81,20 @@ def test_variants_are_new_shapes_and_the_same_for_the_same_seed(folder):
     assert np.array_equal(first.vertices, again.vertices) and np.array_equal(first.faces, again.faces)
     assert first.vertices.shape != other.vertices.shape or not np.allclose(first.vertices, other.vertices)
     assert first.vertices.min() >= -0.5 - 1e-6 and first.vertices.max() <= 0.5 + 1e-6
+
+
+def test_few_samples_to_learn_from_are_deformed_and_none_that_examine(folder, tmp_path, monkeypatch):
+    made, warped = [], []
+    monkeypatch.setattr(dataset, "render_sample", lambda *_: made.append(1))
+    monkeypatch.setattr(dataset, "random_warp", lambda random, device: warped.append(1) or identity(device))
+    monkeypatch.setattr(dataset, "write_shard", lambda *_: None)
+    store = ObjectStore(list_objects(folder), tmp_path / "solids", resolution=16)
+    dataset.write_examination_shards(store, [0, 1, 2], tmp_path / "shards")
+    assert len(made) == 12 and not warped
+    random = np.random.default_rng(0)
+    for _ in range(15):
+        list(dataset.visit_samples(store, 0, random, None, 16))
+    assert 0.1 < len(warped) / (len(made) - 12) < 0.3
 
 
 def test_every_object_is_visited_before_any_comes_again():

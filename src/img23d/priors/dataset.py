@@ -23,6 +23,7 @@ VIEWS = 8  # of an object each time it is taken up: loading and carving cost mor
 SHARD_VISITS = 24
 EXAMINATION_SAMPLES = 128  # in a shard
 ATTACHED = 0.25  # share of variants that are made of two objects
+DEFORMED = 0.2  # share of samples that are stretched, sheared or tapered: photos show things as they are
 
 
 def held_out(family: str, share: float = HELD_OUT) -> bool:
@@ -39,13 +40,13 @@ def split_objects(sources: Sequence[Source]) -> tuple[list[int], list[int]]:
 
 
 def draw_sample(
-    store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, warped: bool = True,
-    size: int = frame.IMAGE_SIZE,
+    store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer,
+    deformed: float = DEFORMED, size: int = frame.IMAGE_SIZE,
 ) -> Sample:  # fmt: skip
-    """One random view of an object, deformed unless ``warped`` is False; views along the length of long objects are rare."""
+    """One random view of an object, deformed with a chance of ``deformed``; views along the length of long objects are rare."""
     solid, item = store.solid(index), store.item(index)
     device = solid.device
-    warp = random_warp(random, device) if warped else identity(device)
+    warp = random_warp(random, device) if deformed and random.random() < deformed else identity(device)
     crease = float(random.choice([0.0, 0.6, 1.1]))
     fill, shift = frame.FILL * random.uniform(0.97, 1.03), tuple(random.uniform(-0.015, 0.015, 2))
     for _ in range(4):
@@ -111,7 +112,7 @@ def visits(indices: Sequence[int], seed: int) -> Iterator[int]:
 def visit_samples(
     store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, size: int = frame.IMAGE_SIZE
 ) -> Iterator[Sample]:
-    """Several views of one object, each deformed and lit anew; photo-like textures give twice as many as flat colours."""
+    """Several views of one object, each lit anew and some deformed; photo-like textures give twice as many as flat colours."""
     for _ in range(VIEWS // 2 if store.item(index).nearest else VIEWS):
         yield draw_sample(store, index, random, rasterizer, size=size)
 
@@ -169,6 +170,6 @@ def write_examination_shards(store: ObjectStore, indices: Sequence[int], folder:
         for index in indices[first : first + EXAMINATION_SAMPLES // views]:
             for view in range(views):
                 random = np.random.default_rng([seed, index, view])
-                samples.append(draw_sample(store, index, random, rasterizer, warped=False))
+                samples.append(draw_sample(store, index, random, rasterizer, deformed=0.0))
                 numbers.append(index)
         write_shard(path, samples, numbers)

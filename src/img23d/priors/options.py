@@ -25,7 +25,7 @@ class TrainOptions:
         clip: largest norm of the gradient.
         shards: files of about 150 samples rendered beforehand (cpu and tiny); the gpu size renders fresh ones all the time.
         procedural: objects made by code besides those of the data folders.
-        variants: deformed and joined objects of the data folders, besides these.
+        variants: bent, twisted and joined objects of the data folders, besides these.
         workers: processes that draw (gpu size); 0 means one fewer than there are cores.
         draw_device: where they carve and draw: ``cpu`` or ``cuda``.
         cache: folder for carved solids and samples; "" means ``OUT/cache``.
@@ -49,8 +49,8 @@ class TrainOptions:
     ema: float = 0.998
     clip: float = 1.0
     shards: int = 400
-    procedural: int = 1500
-    variants: int = 1500
+    procedural: int = 450
+    variants: int = 0
     workers: int = 0
     draw_device: Literal["cpu", "cuda"] = "cpu"
     cache: str = ""
