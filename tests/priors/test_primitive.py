@@ -1,6 +1,7 @@
 """Boxes and solids of revolution: found again in their own silhouettes, refused where the photo shows something else."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,9 +11,9 @@ from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid
 from img23d.priors.cuboid import outline as outline_of_box
 from img23d.priors.embedded import Prediction
 from img23d.priors.primitive import box_candidate, show_box, simplified, turned_candidate
-from img23d.priors.profile import PROFILE, Profile, show, turned_profile
+from img23d.priors.profile import PROFILE, Profile, seen_along_rays, show, turned_profile
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
-from img23d.priors.shown import BINS, Shown
+from img23d.priors.shown import BINS, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
 
 SIZE, THIN = 128, 0.06
@@ -137,6 +138,20 @@ def test_a_cup_is_told_anew_with_its_elevation_and_opening(hollow):
     middle_of_the_top = error.new_zeros(SIZE, SIZE).masked_scatter(both, error - error.median())[32, SIZE // 2]
     assert float(middle_of_the_top.abs()) < 0.15  # an opening is no lid, and a lid no opening: they are .5 apart there
     assert found.volume.shape == (BINS, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("hollow", [True, False])
+def test_where_the_inside_is_not_seen_the_networks_solid_tells_an_opening_from_a_lid(hollow):
+    low = CUP._replace(elevation=math.radians(1.0))
+    profile, shown = cup(hollow, low)
+    assert float((shown.front - cup(not hollow, low)[1].front)[shown.solid].abs().mean()) < 0.02  # the photo cannot tell
+    said = told(shown, soft(shown), low.elevation, 2 * math.atan(1 / CUP.distance))
+    volume = seen_along_rays(profile, said.volume.shape[-1], frame.bin_depths()) / frame.TRUNCATION
+    found = turned_candidate(replace(said, volume=volume.clamp(-1, 1)), fov_known=True)
+    assert found is not None
+    empty = seen_along_rays(cup(True, low)[0], SIZE, fine_depths(said)) > 0.05
+    cavity = empty & (seen_along_rays(cup(False, low)[0], SIZE, fine_depths(said)) < -0.05)
+    assert float((found.volume[cavity] > 0).float().mean()) == pytest.approx(float(hollow), abs=0.2)
 
 
 @pytest.mark.parametrize("elevation", [16.0, 28.0])

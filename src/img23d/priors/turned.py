@@ -25,6 +25,7 @@ UNSHOWN = 25.0  # degrees for all of the silhouette: what shows less must look m
 WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
 COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
+ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
 TILTS, NEARER = (6.0, 3.0, 1.5, 0.8), 1.25  # degrees, and times as near: steps of the search
 
 
@@ -53,7 +54,7 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     if ends.share < LEAST_SHARE:
         return None
     axis = most_alike(halved(said), outside, axis, fov_known, thinnest)
-    found = attempt(said, outside, axis, EXACT, thinnest)
+    found = more_likely(said, *lid_and_opening(said, outside, axis, EXACT, thinnest))
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
     volume = seen_along_rays(found.profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
@@ -81,15 +82,31 @@ def most_alike(said: Prediction, outside: Tensor, first: Axis, fov_known: bool, 
 
 def attempt(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> Trial:
     """The largest solid of revolution about an axis, open at the top where that looks more as the network says than a lid."""
+    return min(lid_and_opening(said, outside, axis, fineness, thinnest), key=lambda trial: trial.apart)
+
+
+def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> tuple[Trial, Trial]:
+    """The largest solid of revolution about an axis, closed and open at the top."""
     table = largest_revolution(outside, axis)
     ends = coverage(table, axis, said.mask, fineness)
     lid = turned_profile(table, axis, ends)
     opening = turned_profile(table, axis, ends, max(WALL * lid.radius, thinnest))
-    trials = []
-    for profile in (lid, opening):
+
+    def trial(profile: Profile) -> Trial:
         shown = show(profile, said.mask.shape[-1], said.mask.shape[-1])
-        trials.append(Trial(profile, shown, ends.share, turned_apart(said, shown, shown.solid)))
-    return min(trials, key=lambda trial: trial.apart)
+        return Trial(profile, shown, ends.share, turned_apart(said, shown, shown.solid))
+
+    return trial(lid), trial(opening)
+
+
+def more_likely(said: Prediction, lid: Trial, opening: Trial) -> Trial:
+    """The one that looks more as the network says; where the inside can hardly be seen, whether the network's own solid is hollow there."""
+    if abs(lid.apart - opening.apart) > ALIKE:
+        return min(lid, opening, key=lambda trial: trial.apart)
+    size, depths = said.volume.shape[-1], frame.bin_depths(len(said.volume), said.volume.device)
+    closed, open_ = (seen_along_rays(trial.profile, size, depths) < 0 for trial in (lid, opening))
+    cavity = closed & ~open_
+    return opening if float((said.volume[cavity] > 0).float().sum()) > 0.5 * float(cavity.sum()) else lid
 
 
 def halved(said: Prediction) -> Prediction:
