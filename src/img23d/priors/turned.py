@@ -26,6 +26,7 @@ WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
 COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
 ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
+EMPTY = 0.9  # share of the cavity in which that must be empty: to hollow out what is solid does more harm than a lid on what is hollow
 TILTS, NEARER = (6.0, 3.0, 1.5, 0.8), 1.25  # degrees, and times as near: steps of the search
 
 
@@ -106,7 +107,7 @@ def more_likely(said: Prediction, lid: Trial, opening: Trial) -> Trial:
     size, depths = said.volume.shape[-1], frame.bin_depths(len(said.volume), said.volume.device)
     closed, open_ = (seen_along_rays(trial.profile, size, depths) < 0 for trial in (lid, opening))
     cavity = closed & ~open_
-    return opening if float((said.volume[cavity] > 0).float().sum()) > 0.5 * float(cavity.sum()) else lid
+    return opening if float((said.volume[cavity] > 0).float().sum()) > EMPTY * float(cavity.sum()) else lid
 
 
 def halved(said: Prediction) -> Prediction:
