@@ -11,6 +11,7 @@ import torch
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.ops.inflate import inflate
 from img23d.priors import frame
+from img23d.priors.appearance import photograph
 from img23d.priors.carve import carve
 from img23d.priors.samples import Sample, make_scene, render_sample
 from img23d.priors.shards import Shard, ShardFolder, pack_sample, unpack_sample, write_shard
@@ -122,3 +123,13 @@ def test_samples_come_back_from_disk_as_they_were(ball_view, tmp_path):
     assert len(folder) == 3 and folder.objects().tolist() == [3, 5, 7]
     assert np.array_equal(folder[2].view, sample.view + 1)
     assert np.array_equal(Shard(tmp_path / "a.shard")[1].volume, sample.volume)
+
+
+def test_a_photo_of_half_the_size_is_degraded_as_one_of_full_size_made_smaller():
+    def spread(size: int) -> float:
+        """Mean deviation of grey pictures, reduced to half of full size, from their own means: noise and JPEG."""
+        pictures = [photograph(np.random.default_rng(seed), np.full((size, size, 3), 0.5)).astype(np.float64) for seed in range(60)]
+        half = [picture.reshape(64, size // 64, 64, size // 64, 3).mean((1, 3)) for picture in pictures]
+        return float(np.mean([(picture - picture.mean((0, 1))).std() for picture in half]))
+
+    assert spread(64) == pytest.approx(spread(frame.IMAGE_SIZE), rel=0.15)
