@@ -73,6 +73,18 @@ def test_shipped_sizes_answer_in_the_right_shapes_and_fit_the_limit(size):
     assert torch.allclose(answer.normal.norm(dim=1), torch.ones(1, SIZE, SIZE), atol=1e-4)
 
 
+def test_every_sample_teaches_once_before_any_teaches_again(tmp_path):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    write_shard(folder / "a.shard", [drawn_sample(0)._replace(view=np.full(3, k, np.float32)) for k in range(7)], list(range(7)))
+    source = ShardSource(folder, batch=3, seed=4)
+    seen = [int(sample.view[0]) for step in range(7) for sample in source.samples(step)]
+    counts = [[seen[: 3 * steps].count(k) for k in range(7)] for steps in range(1, 8)]
+    assert all(max(count) - min(count) <= 1 for count in counts) and max(counts[-1]) == 3
+    assert seen[:7] != sorted(seen[:7])
+    assert [int(sample.view[0]) for sample in ShardSource(folder, 3, 4).samples(5)] == sorted(seen[15:18])
+
+
 def test_untrained_network_answers_plain_inflation(batch):
     inputs, _ = batch
     answer = tiny().eval()(inputs)

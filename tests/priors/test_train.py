@@ -106,7 +106,8 @@ def test_every_object_is_visited_before_any_comes_again():
 def test_a_larger_network_begins_with_the_answers_of_a_smaller_one(tmp_path):
     torch.manual_seed(3)
     sizes = NETWORKS["tiny"]
-    small, grown = ShapeNetwork(**sizes).eval(), ShapeNetwork(**{**sizes, "blocks": (2, 1), "up_blocks": (3,)}).eval()
+    small = ShapeNetwork(**{**sizes, "mixers": 0}).eval()
+    grown = ShapeNetwork(**{**sizes, "blocks": (2, 1), "up_blocks": (3,), "mixers": 2}).eval()
     for block in small.down_blocks[0]:
         torch.nn.init.normal_(block.second.weight, std=0.1)
     export_network(small, tmp_path / "small.safetensors")
@@ -117,7 +118,7 @@ def test_a_larger_network_begins_with_the_answers_of_a_smaller_one(tmp_path):
             assert torch.allclose(ours, theirs, atol=2e-3)  # weights are kept in half precision
 
 
-@pytest.mark.parametrize("sizes", [{"widths": (4, 8)}, {"blocks": (1, 1), "up_blocks": (1,)}])
+@pytest.mark.parametrize("sizes", [{"widths": (4, 8)}, {"blocks": (1, 1), "up_blocks": (1,)}, {"mixers": 0}])
 def test_a_network_that_has_no_room_for_the_weights_says_so(tmp_path, sizes):
     export_network(ShapeNetwork(**{**NETWORKS["tiny"], "blocks": (2, 1)}), tmp_path / "large.safetensors")
     with pytest.raises(WeightsError, match=r"large\.safetensors"):

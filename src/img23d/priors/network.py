@@ -72,6 +72,24 @@ class Attention(nn.Module):
         return x + self.out(mixed.transpose(-1, -2).reshape(batch, width, rows, columns))
 
 
+class Mixer(nn.Module):
+    """Attention over all places, then two layers for each place alone; changes nothing at first."""
+
+    def __init__(self, width: int, expand: int = 4) -> None:
+        super().__init__()
+        self.attention = Attention(width)
+        self.norm = nn.BatchNorm2d(width)
+        self.first = nn.Conv2d(width, expand * width, 1)
+        self.second = nn.Conv2d(expand * width, width, 1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same shape."""
+        x = self.attention(x)
+        return x + self.second(nn.functional.gelu(self.first(self.norm(x))))
+
+
 class ShapeNetwork(nn.Module):
     """From a crop to volume, layered depths, normals, back colour and pose.
 
@@ -84,16 +102,17 @@ class ShapeNetwork(nn.Module):
         up_blocks: residual blocks on the way up, at all these sizes but the last.
         volume_width: channels from which the bins are computed.
         fine_width: channels of the branch at 1/2 of the picture.
+        mixers: blocks of attention at the second smallest size, on the way up.
     """
 
     def __init__(
         self, widths: tuple[int, ...] = (48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2), up_blocks: tuple[int, ...] = (1, 1),
-        volume_width: int = 96, fine_width: int = 16,
+        volume_width: int = 96, fine_width: int = 16, mixers: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sizes = {
             "widths": tuple(widths), "blocks": tuple(blocks), "up_blocks": tuple(up_blocks),
-            "volume_width": volume_width, "fine_width": fine_width,
+            "volume_width": volume_width, "fine_width": fine_width, "mixers": mixers,
         }  # fmt: skip
         self.picture_size = frame.IMAGE_SIZE  # pixels along each side of the pictures it was last trained on
         self.stem = nn.Conv2d(16 * INPUTS, widths[0], 3, padding=1)
@@ -102,6 +121,7 @@ class ShapeNetwork(nn.Module):
         self.attention = Attention(widths[-1])
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in itertools.pairwise(widths))
         self.up_blocks = nn.ModuleList(row(width, count) for width, count in zip(widths[:-1], up_blocks))
+        self.mixers = nn.Sequential(*(Mixer(widths[-2]) for _ in range(mixers)))
         self.norm = nn.BatchNorm2d(widths[0])
         bins = nn.Conv2d(volume_width, frame.DEPTH_BINS, 1)
         self.volume = nn.Sequential(nn.Conv2d(widths[0], volume_width, 3, padding=1), nn.ReLU(), bins)
@@ -118,7 +138,7 @@ class ShapeNetwork(nn.Module):
 
     def inner(self) -> list[nn.Module]:
         """The modules between the first and the last layers."""
-        return [self.down_blocks, self.down, self.attention, self.up, self.up_blocks, self.fine_block]
+        return [self.down_blocks, self.down, self.attention, self.up, self.up_blocks, self.mixers, self.fine_block]
 
     def forward(self, inputs: Tensor) -> Answer:
         """Answer for inputs (B, INPUTS, S, S) made by `network_inputs`."""
@@ -133,6 +153,8 @@ class ShapeNetwork(nn.Module):
         told = self.pose(x.mean((2, 3))).float()
         for level in reversed(range(len(self.up))):
             x = self.up_blocks[level](kept[level] + nn.functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest"))
+            if level == len(self.up) - 1:
+                x = self.mixers(x)
         x = torch.relu(self.norm(x))
         fine = self.fine_block(self.fine_stem(nn.functional.pixel_unshuffle(inputs, 2)) + nn.functional.pixel_shuffle(self.to_fine(x), 2))
         fine = torch.relu(fine)

@@ -62,9 +62,9 @@ class TrainOptions:
 
 
 NETWORKS: dict[str, dict[str, object]] = {
-    "cpu": {"widths": (64, 128, 256), "blocks": (2, 3, 3), "up_blocks": (3, 3), "volume_width": 96, "fine_width": 16},
-    "gpu": {"widths": (96, 160, 256), "blocks": (2, 2, 3), "up_blocks": (3, 2), "volume_width": 128, "fine_width": 32},
-    "tiny": {"widths": (8, 16), "blocks": (1, 1), "up_blocks": (1,), "volume_width": 8, "fine_width": 8},
+    "cpu": {"widths": (64, 128, 256), "blocks": (2, 3, 3), "up_blocks": (3, 3), "volume_width": 96, "fine_width": 16, "mixers": 4},
+    "gpu": {"widths": (96, 160, 256), "blocks": (2, 2, 3), "up_blocks": (3, 2), "volume_width": 128, "fine_width": 32, "mixers": 2},
+    "tiny": {"widths": (8, 16), "blocks": (1, 1), "up_blocks": (1,), "volume_width": 8, "fine_width": 8, "mixers": 1},
 }
 BATCHES = {"cpu": 64, "gpu": 64, "tiny": 2}
 MINUTES = {"cpu": 110.0, "gpu": 25.0, "tiny": 1.0}

@@ -43,10 +43,11 @@ class SampleSource(Protocol):
 
 
 class ShardSource:
-    """Random samples of a folder of shards, which may still be growing."""
+    """The samples of a folder of shards in a random order, each once before any comes again; the folder may still be growing."""
 
     def __init__(self, folder: Path, batch: int, seed: int) -> None:
         self.folder, self.batch, self.seed = ShardFolder(folder), batch, seed
+        self.order: dict[tuple[int, int], np.ndarray] = {}
         if not len(self.folder):
             raise ValueError(f"{folder} holds no samples")
 
@@ -54,8 +55,15 @@ class ShardSource:
         """As `SampleSource.samples`."""
         if step % 100 == 0:
             self.folder.refresh()
-        chosen = np.random.default_rng([self.seed, step]).integers(0, len(self.folder), self.batch)
-        return [self.folder[int(index)] for index in np.sort(chosen)]
+        count = len(self.folder)
+        chosen = [self.in_order(place // count, count)[place % count] for place in range(step * self.batch, (step + 1) * self.batch)]
+        return [self.folder[int(index)] for index in sorted(chosen)]
+
+    def in_order(self, epoch: int, count: int) -> np.ndarray:
+        """All samples in the order of an epoch."""
+        if (epoch, count) not in self.order:
+            self.order = {(epoch, count): np.random.default_rng([self.seed, epoch]).permutation(count)}
+        return self.order[epoch, count]
 
 
 class Trainer:
