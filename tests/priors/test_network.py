@@ -174,6 +174,14 @@ def test_resumed_training_equals_an_uninterrupted_one(shards, tmp_path):
     assert whole.rate() == 0.0
 
 
+def test_a_checkpoint_of_an_older_network_is_not_gone_on_from(shards, tmp_path, monkeypatch):
+    options = TrainOptions(size="tiny", steps=6, batch=2)
+    with monkeypatch.context() as patch:
+        patch.setitem(NETWORKS, "tiny", {**NETWORKS["tiny"], "mixers": 0})
+        Trainer(options, ShardSource(shards, 2, 1), tmp_path).save()
+    assert not Trainer(options, ShardSource(shards, 2, 1), tmp_path).load()
+
+
 def test_run_training_validates_exports_and_stops_at_the_end_of_a_piece(shards, tmp_path):
     told: list[dict[str, float]] = []
     options = TrainOptions(size="tiny", steps=2, batch=2, half_size=0.5, validate_minutes=60.0)

@@ -139,12 +139,13 @@ class Trainer:
             return False
         # To the host first: what belongs on the device goes there by itself, and Adam's step counts must not.
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state["size"] != self.options.size or "optimizers" not in state:  # of another size, or from before Muon
+        same = state["network"].keys() == self.network.state_dict().keys()
+        if state["size"] != self.options.size or "optimizers" not in state or not same:  # of another size, or of an older version
             return False
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"]):
-            optimizer.load_state_dict(kept)
+        for optimizer, moments in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(moments)
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
         return True
 
