@@ -68,6 +68,7 @@ class Prior:
 
     kind: Literal["auto", "embedded", "inflate"] = option("auto", "embedded: the network shipped inside; inflate: the silhouette, rounded")
     resolution: int = option(80, "samples along each side of the prior's volume", 16, 256)
+    fine_normals: bool = option(True, "embedded: a second, closer look at the photo for the relief of its surface")
     primitives: bool = option(True, "embedded: boxes, cups, bowls and bottles become exact ones where photo and network agree")
 
 

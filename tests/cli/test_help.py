@@ -13,7 +13,7 @@ from img23d import __version__
 from img23d.cli import app
 
 COMMANDS = ["generate", "refine", "export", "batch", "doctor", "presets", "presets show", "models", "view", "eval"]
-COMMANDS += ["train", "train prior", "train foreground"]
+COMMANDS += ["train", "train prior", "train normals", "train foreground"]
 # Rich and pydantic come with Typer and cost more than all of its own code; the others are the pipeline's.
 SLOW = ["torch", "numpy", "scipy", "numba", "PIL", "omegaconf", "yaml", "rich", "pydantic", "trimesh", "multiprocessing"]
 HELP = """

@@ -83,6 +83,27 @@ def foreground(
     typer.echo(f"{out / 'foreground.safetensors'}  {one_line(figures)}")
 
 
+@train.command()
+def normals(
+    out: Folder,
+    data: Data = [],  # noqa: B006
+    minutes: Minutes = None,
+    steps: Steps = None,
+    seed: TrainSeed = None,
+    settings: Settings = [],  # noqa: B006
+    afresh: Afresh = False,
+) -> None:
+    """Train the network for fine normals: a closer look at what the shape prior sees.
+
+    It learns from pictures of objects in --data and of ones made by code. Stopped training goes on where it was.
+    """
+    from img23d.priors.fine_normals_train import NormalOptions, train_normals
+
+    options = changed(NormalOptions(), settings, minutes=minutes, steps=steps, seed=seed)
+    figures = train_normals(options, data, out, not afresh, show_figures)
+    typer.echo(f"{out / 'normals.safetensors'}  {one_line(figures)}")
+
+
 def changed(options: Options, settings: list[str], **flags: Any) -> Options:
     """Training options with ``key=value`` settings and the flags that were given; a flag wins.
 

@@ -64,6 +64,7 @@ def bake_normal_map(
     uv_faces: Tensor,
     face: Tensor,
     barycentric: Tensor,
+    relief: Tensor | None = None,
 ) -> Tensor:
     """The normals of a fine mesh in the tangent frames of a coarse one.
 
@@ -75,6 +76,7 @@ def bake_normal_map(
         uv_faces: (F, 3) int64 into ``tangent``.
         face: (R, R) int64, face of the coarse mesh under each texel, -1 where none; from `texel_surface`.
         barycentric: (R, R, 3).
+        relief: (P, 3) to add to the normals of the P texels with a face, in their order; relief that is too fine for any mesh.
 
     Returns:
         (R, R, 3) encoded 0..1: (0.5, 0.5, 1) is the coarse mesh's own normal.
@@ -84,6 +86,7 @@ def bake_normal_map(
     target = nearest_normals(fine, coarse.vertices, normals)
     both = interpolate(torch.cat([normals, target], -1), coarse.faces, at, weights)
     normal, wanted = F.normalize(both[:, :3], dim=-1), F.normalize(both[:, 3:], dim=-1)
+    wanted = wanted if relief is None else F.normalize(wanted + relief, dim=-1)
     frame = interpolate(tangent, uv_faces, at, weights)
     along = F.normalize(_perpendicular(frame[:, :3], normal), dim=-1)
     up = torch.linalg.cross(normal, along) * frame[:, 3:].sign()

@@ -16,6 +16,7 @@ from img23d.priors.appearance import Recolouring, cut_out_errors, photograph, te
 from img23d.priors.layers import Hits, surface_hits
 from img23d.priors.lighting import SOLID_SCALE, Lights, distance_at, random_lights, shade, to_linear, to_srgb, visibility
 from img23d.priors.objects import TrainingObject
+from img23d.priors.relief import Relief
 from img23d.priors.warp import Warp
 
 SUPERSAMPLE = 2
@@ -139,14 +140,20 @@ def facing(normals: Tensor, views: Tensor) -> Tensor:
 
 
 def colour_picture(
-    scene: Scene, recolour: Recolouring, lights: Lights, rasterizer: BackendRasterizer, size: int
+    scene: Scene, recolour: Recolouring, lights: Lights, rasterizer: BackendRasterizer, size: int, relief: Relief | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The lit picture (S, S, 3) sRGB, its coverage (S, S), and the mean irradiance (3,) of what it shows."""
+    """The lit picture (S, S, 3) sRGB, its coverage (S, S), and the mean irradiance (3,) of what it shows.
+
+    With relief the warp must do no more than mirror.
+    """
     fine = size * SUPERSAMPLE
     hits, points, values = layer(scene, rasterizer, fine, last=False)
     albedo = to_linear(recolour(texture_colour(scene.item, values[:, 6:8]), values[:, :3]))
     local_views = eye_directions(points, scene.framed.distance)
-    normals, views = facing(values[:, 3:6], local_views) @ scene.pose.rotation, local_views @ scene.pose.rotation
+    normals, open_to_light = facing(values[:, 3:6], local_views), 1.0
+    if relief is not None:
+        normals, open_to_light = relief.bend(values[:, :3], normals, local_views, scene.pose.rotation @ scene.warp.linear)
+    normals, views = normals @ scene.pose.rotation, local_views @ scene.pose.rotation
     # Shadows are soft: one point in each final pixel is enough.
     coarse = (hits.pixel // fine // SUPERSAMPLE) * size + hits.pixel % fine // SUPERSAMPLE
     chosen = torch.full((size * size,), -1, dtype=torch.int64, device=points.device)
@@ -154,7 +161,7 @@ def colour_picture(
     some = chosen[chosen >= 0]
     dark = torch.ones(size * size, 2, device=points.device)
     dark[coarse[some]] = torch.stack(visibility(scene.solid, values[some, :3], normals[some], lights), -1)
-    light = shade(albedo, normals, views, dark[coarse, 0], dark[coarse, 1], lights)
+    light = shade(albedo, normals, views, dark[coarse, 0] * open_to_light, dark[coarse, 1], lights)
     # Exposure as a camera's: the bright parts come close to white.
     bright = torch.quantile(light[:: max(len(light) // 4096, 1)].amax(-1), 0.95).clamp(min=0.05) if len(light) else light.new_tensor(1.0)
     exposure = (1.0 / bright) ** 0.7

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.config import Estimate, Prior
-from img23d.ops.crop import spread
-from img23d.priors.embedded import Prediction, predict, solid_from_prediction
+from img23d.ops.crop import resize_views_image, spread
+from img23d.priors.embedded import NORMAL_DOUBT, Prediction, predict, solid_from_prediction
+from img23d.priors.fine_normals import fine_normals, weights_present
 from img23d.priors.primitive import simplified
 from img23d.scene import ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
@@ -31,6 +32,7 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     said = predict(views.rgb[0], views.mask[0], fov, context.device)
     # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
     said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(said.elevation))))
+    first_look = said
     if prior.primitives:
         said = simplified(said, fov_known, THINNEST_WALL / prior.resolution)
     elevation = chosen_elevation(options, math.degrees(said.elevation))
@@ -42,12 +44,36 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     sdf, confidence = solid_from_prediction(said, cameras, prior.resolution)
     size = views.mask.shape[-1]
     depth = unit * (middle + full_size(said.front_depth[..., None], inside, size)[..., 0])
-    normal = F.normalize(full_size(said.normal, inside, size), dim=-1) @ cameras.cam_to_world[0, :3, :3].T
-    trust = full_size(front_confidence(said)[..., None], inside, size)[..., 0].clamp(0, 1) * views.mask[0]
+    normal = full_size(said.normal, inside, size)
+    trust = full_size(front_confidence(said)[..., None], inside, size)[..., 0]
+    if prior.fine_normals and weights_present():
+        normal, trust = with_fine_normals(views, first_look, said, normal, trust)
+    normal = F.normalize(normal, dim=-1) @ cameras.cam_to_world[0, :3, :3].T
+    trust = trust.clamp(0, 1) * views.mask[0]
     back_rgb = full_size(said.back_rgb, inside, size).clamp(0, 1)
     back_confidence = full_size(said.back_confidence[..., None], inside, size)[..., 0].clamp(0, 1)
     observed = Views(cameras, views.rgb, views.mask, depth[None], normal[None], trust[None])
     return observed, ShapePrior(sdf, confidence.clamp(0.05, 1), back_rgb, back_confidence)
+
+
+def with_fine_normals(views: Views, first_look: Prediction, said: Prediction, normal: Tensor, trust: Tensor) -> tuple[Tensor, Tensor]:
+    """Normals and the front's confidence by a closer look, except where a box or a solid of revolution has told them.
+
+    Args:
+        views: one cut-out view of S pixels a side.
+        first_look: the shape network's answer.
+        said: the answer with what is known of simple solids.
+        normal: (S, S, 3) of ``said``.
+        trust: (S, S) of ``said``.
+    """
+    size = views.mask.shape[-1]
+    fine, doubt = fine_normals(views.rgb[0], views.mask[0], first_look.normal, first_look.front_depth)
+    inside = resize_views_image(views.mask, len(doubt))[0] > 0.5
+    depth_confidence = upsample_map(first_look.depth_confidence[None], len(doubt))[0].clamp(0, 1)
+    sure = (depth_confidence * torch.exp(-doubt / NORMAL_DOUBT)).sqrt()
+    known = upsample_map((said.normal != first_look.normal).any(-1).float()[None], size)[0].clamp(0, 1)
+    normal = torch.lerp(full_size(fine, inside, size), normal, known[..., None])
+    return normal, torch.lerp(full_size(sure[..., None], inside, size)[..., 0], trust, known)
 
 
 def front_confidence(said: Prediction) -> Tensor:

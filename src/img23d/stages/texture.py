@@ -17,6 +17,7 @@ from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
 from img23d.ops.membrane import Membrane
 from img23d.ops.normal_map import bake_normal_map, tangents
 from img23d.ops.normals import vertex_normals
+from img23d.ops.photo_relief import photo_relief
 from img23d.ops.project_photo import prepare_photo
 from img23d.ops.split_faces import split_faces
 from img23d.ops.symmetry import find_mirror_planes
@@ -33,7 +34,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 2
+VERSION = 3
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
@@ -59,11 +60,13 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
     context.progress(0.3, "bake")
     matching = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
     face, barycentric = texel_surface(matching.uv, matching.uv_faces, options.size)
-    base_color = bake_colors(views, prior, low, matching, face, barycentric, options, context)
+    scene = prepare(views, low, matching, face, barycentric, options, context)
+    base_color = bake_colors(scene, prior, low, face, options, context)
     normal_map = None
-    if options.normal_map and len(mesh.faces) > len(low.faces):
+    if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
         context.progress(0.85, "normal map")
-        normal_map = bake_normal_map(mesh, matching.mesh, matching.normals, matching.tangent, matching.uv_faces, face, barycentric)
+        relief = photo_relief(views, scene.photo.sharp, scene.texels.position, scene.texels.normal, scene.photo.grazing)
+        normal_map = bake_normal_map(mesh, matching.mesh, matching.normals, matching.tangent, matching.uv_faces, face, barycentric, relief)
     context.progress(1.0, "texture")
     return TexturedMesh(low, uv, uv_faces, base_color, normal_map, vertex_normals=normals)
 
@@ -89,17 +92,20 @@ def split_for_matching(mesh: Mesh, normals: Tensor, uv: Tensor, uv_faces: Tensor
     return MatchingMesh(Mesh(values[:, :3].contiguous(), faces), F.normalize(values[:, 3:], dim=-1), flat[:, :2], flat[:, 2:], uv_faces)
 
 
-def bake_colors(
-    views: Views,
-    prior: ShapePrior,
-    mesh: Mesh,
-    matching: MatchingMesh,
-    face: Tensor,
-    barycentric: Tensor,
-    options: Texture,
-    context: Context,
-) -> Tensor:
-    """(R, R, 3) sRGB: the photo over every guess of what it does not show."""
+@dataclass(frozen=True)
+class Painted:
+    """The surface to paint, its vertices and texels, and the photo that sees it."""
+
+    surface: Surface
+    vertices: Points
+    texels: Points
+    photo: Photo
+
+
+def prepare(
+    views: Views, mesh: Mesh, matching: MatchingMesh, face: Tensor, barycentric: Tensor, options: Texture, context: Context
+) -> Painted:  # fmt: skip
+    """Find each texel's place on the surface, and make the photo ready."""
     covered = face >= 0
     surface = Surface(matching.mesh, face[covered], barycentric[covered], Membrane(matching.mesh))
     vertices = Points(matching.mesh.vertices, matching.normals)
@@ -107,6 +113,12 @@ def bake_colors(
     area = float(surface.membrane.mass.sum())
     source = prepare_photo(views, mesh, context.rasterizer, texel=math.sqrt(area / max(1, int(covered.sum()))))
     photo = Photo(source, soften(source, math.sqrt(2.3 * area / len(matching.mesh.faces))), math.radians(options.grazing_deg))
+    return Painted(surface, vertices, texels, photo)
+
+
+def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, options: Texture, context: Context) -> Tensor:
+    """(R, R, 3) sRGB: the photo over every guess of what it does not show."""
+    covered, surface, photo, vertices, texels = face >= 0, scene.surface, scene.photo, scene.vertices, scene.texels
     context.progress(0.45, "project")
     # What is seen through the object is only a ground to paint on: it gives way where better layers meet it.
     result = scaled(lay_over(surface, plain_layer(surface, mean_color(photo)), through_layer(surface, photo, vertices, texels)), 0.3)

@@ -1,0 +1,46 @@
+"""Relief too fine for the mesh, from the photo's normals: what they have beyond their own mean about a place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from img23d.ops.defringe import blur_inside
+from img23d.ops.project_photo import PhotoSource, project_photo, sample
+from img23d.scene import Views
+
+# Blur of the normals that a mesh is taken to have by itself: share of the picture's size.
+COARSE = 0.02
+# Changes of a normal are bent to stay below this length.
+LARGEST = 0.8
+
+
+def photo_relief(views: Views, source: PhotoSource, points: Tensor, normals: Tensor, grazing: float) -> Tensor:
+    """By how much the photo's fine relief changes normals of the surface.
+
+    The mesh follows the photo's normals already, as far as its grid allows; what is left out are differences within a few cells. To put
+    the photo's normals in place of the mesh's would tilt whole regions wherever both disagree.
+
+    Args:
+        views: the photo with normals and confidence, V = 1.
+        source: from `prepare_photo`, for what the photo sees.
+        points: (P, 3) on the surface, object frame.
+        normals: (P, 3) unit outward.
+        grazing: angle from which the photo says nothing, radians.
+
+    Returns:
+        (P, 3) to add to normals before they are made unit again; zero where the photo does not see or does not know.
+    """
+    if views.normal is None or views.confidence is None:
+        return torch.zeros_like(normals)
+    inside = (views.mask[0] > 0.5).to(normals)
+    fine = views.normal[0].to(normals)
+    change = fine - blur_inside(fine, inside, max(1.0, COARSE * max(fine.shape[:2])))
+    change = change * (views.confidence[0].clamp(0, 1) * inside)[..., None]
+    length = change.norm(dim=-1, keepdim=True)
+    change = change * (LARGEST / (LARGEST + length))
+    weight = project_photo(replace(source, rgb=torch.zeros_like(source.rgb)), points, normals, grazing)[1]
+    x, y, _ = source.camera.project(points)[0].unbind(-1)
+    return sample(change, x, y) * weight[:, None]

@@ -1,0 +1,170 @@
+"""Training samples of the network for fine normals: a picture, its true normals, and what the shape network says of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from img23d.backends.rasterizers import BackendRasterizer, choose_rasterizer
+from img23d.priors import frame
+from img23d.priors.appearance import Recolouring
+from img23d.priors.ask import ask
+from img23d.priors.dataset import visits
+from img23d.priors.lighting import random_lights
+from img23d.priors.network import ShapeNetwork
+from img23d.priors.relief import random_relief
+from img23d.priors.samples import Scene, colour_picture, eye_directions, facing, finish_picture, layer, make_scene, random_pose
+from img23d.priors.store import ObjectStore
+from img23d.priors.warp import Warp, identity
+
+SIZE = 256
+SAID = frame.IMAGE_SIZE
+VIEWS = 6  # of an object each time it is taken up
+SHARD = 48
+BUMPY = 0.6  # share of samples with relief that their meshes do not have
+TOLD = 0.3  # share of samples whose field of view the shape network is told
+LAYOUT = (
+    ("rgb", np.uint8, (SIZE, SIZE, 3)), ("mask", np.uint8, (SIZE, SIZE)), ("hit", np.bool_, (SIZE, SIZE)),
+    ("normal", np.int8, (SIZE, SIZE, 3)), ("said_normal", np.int8, (SAID, SAID, 3)), ("said_depth", np.float16, (SAID, SAID)),
+)  # fmt: skip
+BYTES = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for _, kind, shape in LAYOUT)
+
+
+class NormalSample(NamedTuple):
+    """One picture of `SIZE` pixels a side; normals in the camera's frame, 127 = 1."""
+
+    rgb: np.ndarray  # (S, S, 3) uint8, multiplied by the mask
+    mask: np.ndarray  # (S, S) uint8 as cut out, with its errors
+    hit: np.ndarray  # (S, S) bool: the true silhouette
+    normal: np.ndarray  # (S, S, 3) int8
+    said_normal: np.ndarray  # (128, 128, 3) int8 by the shape network
+    said_depth: np.ndarray  # (128, 128) float16 first surface by the shape network
+
+
+def draw_normal_sample(
+    store: ObjectStore, index: int, random: np.random.Generator, rasterizer: BackendRasterizer, network: ShapeNetwork, bumpy: float = BUMPY
+) -> NormalSample:
+    """One random view of an object, perhaps mirrored, with a chance of ``bumpy`` of relief."""
+    warp = mirror() if random.random() < 0.5 else identity()
+    fill, shift = frame.FILL * random.uniform(0.97, 1.03), tuple(random.uniform(-0.015, 0.015, 2))
+    crease = float(random.choice([0.3, 0.6, 0.8]))  # radians: sharper corners than a box's are never rounded
+    scene = make_scene(store.item(index), store.solid(index), warp, random_pose(random), crease, fill, shift)
+    relief = random_relief(random) if random.random() < bumpy else None
+    recolour, lights = Recolouring(random, scene.item.nearest, "cpu"), random_lights(random, scene.pose.rotation[2])
+    picture, alpha, _ = colour_picture(scene, recolour, lights, rasterizer, SIZE, relief)
+    rgb, mask = finish_picture(random, picture.numpy(), alpha.numpy())
+    hits, points, values = layer(scene, rasterizer, SIZE, last=False)
+    views = eye_directions(points, scene.framed.distance)
+    seen = facing(values[:, 3:6], views)
+    if relief is not None:
+        seen = relief.bend(values[:, :3], seen, views, turn_of(scene))[0]
+    normal, hit = torch.zeros(SIZE * SIZE, 3), torch.zeros(SIZE * SIZE, dtype=torch.bool)
+    normal[hits.pixel], hit[hits.pixel] = seen, True
+    told = torch.tensor([scene.pose.fov if random.random() < TOLD else float("nan")])
+    said_normal, said_depth = first_look(network, rgb, mask, told)
+    return NormalSample(
+        rgb, mask, hit.reshape(SIZE, SIZE).numpy(), (normal * 127).round().to(torch.int8).reshape(SIZE, SIZE, 3).numpy(),
+        (said_normal * 127).round().to(torch.int8).numpy(), said_depth.half().numpy(),
+    )  # fmt: skip
+
+
+def mirror() -> Warp:
+    """Left and right swapped."""
+    linear = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+    return Warp(linear, linear, 0.0)
+
+
+def turn_of(scene: Scene) -> Tensor:
+    """(3, 3) from the undeformed object's directions to the camera's, of a scene that is at most mirrored."""
+    return scene.pose.rotation @ scene.warp.linear
+
+
+@torch.no_grad()
+def first_look(network: ShapeNetwork, rgb: np.ndarray, mask: np.ndarray, fov: Tensor) -> tuple[Tensor, Tensor]:
+    """(128, 128, 3) normals and (128, 128) first depths as the shape network tells them of a picture of 256 pixels a side."""
+    cut = torch.from_numpy(np.concatenate([rgb, mask[..., None]], -1)).permute(2, 0, 1)[None].float() / 255
+    answer = ask(network, avg_pool2d(cut, SIZE // SAID), fov)
+    return answer.normal[0].permute(1, 2, 0), answer.depth[0].amin(0)
+
+
+def write_normal_shards(
+    store: ObjectStore, indices: Sequence[int], folder: Path, count: int, seed: int, network: ShapeNetwork,
+    told: Callable[[int], None] | None = None, share: tuple[int, int] = (0, 1), bumpy: float = BUMPY,
+) -> None:  # fmt: skip
+    """Write ``count`` samples, some views each of the objects in a random order, in files of `SHARD`; files that are there are kept.
+
+    Args:
+        store: the objects.
+        indices: which of them.
+        folder: where to write.
+        count: samples in all.
+        seed: every file depends on it and on its own number alone.
+        network: the shape network.
+        told: called with the number of samples so far.
+        share: write only the files of this worker, of so many.
+        bumpy: see `draw_normal_sample`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rasterizer, order = choose_rasterizer("auto"), visits(indices, seed)
+    for number in range(-(-count // SHARD)):
+        path, chosen = folder / f"{seed:04d}-{number:05d}.npy", [next(order) for _ in range(SHARD // VIEWS)]
+        if not path.is_file() and number % share[1] == share[0]:
+            random = np.random.default_rng([seed, number, 41])
+            drawn = [draw_normal_sample(store, index, random, rasterizer, network, bumpy) for index in chosen for _ in range(VIEWS)]
+            partial = path.with_suffix(".partial")
+            with partial.open("wb") as file:
+                np.save(file, np.stack([pack(sample) for sample in drawn]))
+            partial.replace(path)
+        if told:
+            told(SHARD * (number + 1))
+
+
+def pack(sample: NormalSample) -> np.ndarray:
+    """(BYTES,) uint8."""
+    parts = []
+    for name, kind, shape in LAYOUT:
+        array = getattr(sample, name)
+        if array.shape != shape or array.dtype != kind:
+            raise ValueError(f"{name} must be {np.dtype(kind)} {shape}, got {array.dtype} {array.shape}")
+        parts.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.concatenate(parts)
+
+
+def unpack(data: np.ndarray) -> NormalSample:
+    """The sample that `pack` packed."""
+    parts, start = [], 0
+    for _, kind, shape in LAYOUT:
+        size = int(np.prod(shape)) * np.dtype(kind).itemsize
+        parts.append(data[start : start + size].view(kind).reshape(shape))
+        start += size
+    return NormalSample(*parts)
+
+
+class NormalShards:
+    """All samples of a folder; `refresh` finds those written meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.files = folder, {}
+        self.refresh()
+
+    files: dict[Path, np.ndarray]
+
+    def refresh(self) -> None:
+        """Look for new files."""
+        for path in sorted(self.folder.glob("*.npy")):
+            if path not in self.files:
+                self.files[path] = np.load(path, mmap_mode="r")
+        self.order = [(path, row) for path, rows in self.files.items() for row in range(len(rows))]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> NormalSample:
+        path, row = self.order[index]
+        return unpack(np.array(self.files[path][row]))

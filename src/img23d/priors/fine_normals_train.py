@@ -1,0 +1,256 @@
+"""Training of the embedded network for fine normals: resumable, scheduled by the clock or by steps."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from img23d.backends.threads import settle_threads
+from img23d.priors.dataset import split_objects
+from img23d.priors.embedded import WEIGHTS as SHAPE_WEIGHTS
+from img23d.priors.embedded import shape_network
+from img23d.priors.fine_normals import WEIGHTS, NormalNetwork, chord_loss, export_normals, load_network, normal_inputs, turned_over, unit
+from img23d.priors.fine_normals_samples import SIZE, NormalSample, NormalShards, write_normal_shards
+from img23d.priors.muon import optimizers
+from img23d.priors.schedule import fraction_done, learning_rate, move_average, set_rate
+from img23d.priors.store import ObjectStore
+from img23d.priors.train import COARSE, gather_sources
+
+CHECKPOINT = "normals-checkpoint.pt"
+LOG = "normals-log.jsonl"
+EXAMINED, EXAMINATION_SEED = 288, 77  # pictures of held-out objects
+WARMUP = 0.03  # share of the training during which the rate rises
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class NormalOptions:
+    """How the network for fine normals is trained.
+
+    Args:
+        minutes: training time in all, of the processor; the learning rate ends at zero then.
+        steps: end after this many steps instead; 0 means by time.
+        batch: parts of pictures per step.
+        part: pixels along each side of them, a multiple of 16; only so much of a picture is learnt from at a time.
+        rate: highest learning rate.
+        ema: how much of the averaged weights one step keeps.
+        pictures: samples to draw beforehand.
+        procedural: objects made by code besides those of the data folders.
+        validate_minutes: time between validations.
+        seed: of weights, order and pictures.
+        widths: channels of the network.
+        start: weights file to begin with, ``shipped`` for the one that comes with img23d, "" for none.
+        threads: of the CPU; 0 leaves them as they are.
+    """
+
+    minutes: float = 60.0
+    steps: int = 0
+    batch: int = 16
+    part: int = 128
+    rate: float = 1.5e-3
+    ema: float = 0.998
+    pictures: int = 14_400
+    procedural: int = 450
+    validate_minutes: float = 5.0
+    seed: int = 1
+    widths: tuple[int, ...] = (48, 80, 96)
+    start: str = ""
+    threads: int = 0
+
+
+def batch_of(samples: list[NormalSample]) -> Batch:
+    """Inputs (B, 8, S, S), true normals (B, 3, S, S), and 1 where they count (B, 1, S, S)."""
+
+    def stack(name: str, scale: float) -> Tensor:
+        values = torch.from_numpy(np.stack([getattr(sample, name) for sample in samples])).float() / scale
+        return values.permute(0, 3, 1, 2) if values.ndim == 4 else values[:, None]
+
+    mask = stack("mask", 255.0)
+    inputs = normal_inputs(stack("rgb", 255.0), mask, stack("said_normal", 127.0), stack("said_depth", 1.0))
+    truth = unit(stack("normal", 127.0))
+    return inputs, truth, stack("hit", 1.0) * (mask > 0.5)
+
+
+def part_of(batch: Batch, random: np.random.Generator, part: int) -> Batch:
+    """A random square of each picture of a batch, about some place of the object; half of them mirrored."""
+    inputs, truth, weight = batch
+    pieces: list[list[Tensor]] = [[], [], []]
+    for number in range(len(inputs)):
+        places = torch.nonzero(weight[number, 0])
+        middle = places[int(random.integers(len(places)))].tolist() if len(places) else [SIZE // 2, SIZE // 2]
+        # The squares start where patches do, as whole pictures do.
+        top, left = (int(min(max(place - random.integers(part // 4, 3 * part // 4), 0), SIZE - part)) // 16 * 16 for place in middle)
+        for kept, whole in zip(pieces, batch):
+            kept.append(whole[number, :, top : top + part, left : left + part])
+    inputs, truth, weight = (torch.stack(kept) for kept in pieces)
+    if random.random() < 0.5:
+        inputs, weight = turned_over(inputs), weight.flip(-1)
+        truth = truth.flip(-1) * truth.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
+    return inputs, truth, weight
+
+
+def error_degrees(normal: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """(B,) mean angle between normals (B, 3, S, S) where the weight (B, 1, S, S) is 1."""
+    angle = torch.rad2deg(torch.arccos((normal * truth).sum(1, keepdim=True).clamp(-1, 1)))
+    return (angle * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)
+
+
+@torch.no_grad()
+def validate_normals(network: NormalNetwork, batches: Iterator[Batch]) -> dict[str, float]:
+    """``normal_deg`` mean angle of the answers, ``coarse_deg`` of those they start from."""
+    network.eval()
+    ours, theirs = [], []
+    for inputs, truth, weight in batches:
+        ours += error_degrees(network(inputs.contiguous(memory_format=torch.channels_last)).normal, truth, weight).tolist()
+        theirs += error_degrees(inputs[:, 4:7], truth, weight).tolist()
+    network.train()
+    return {"normal_deg": round(float(np.mean(ours)), 3), "coarse_deg": round(float(np.mean(theirs)), 3)}
+
+
+def whole_batches(folder: Path, batch: int = 4) -> Iterator[Batch]:
+    """All samples of a folder in order."""
+    shards = NormalShards(folder)
+    for first in range(0, len(shards), batch):
+        yield batch_of([shards[index] for index in range(first, min(first + batch, len(shards)))])
+
+
+class NormalTrainer:
+    """The state of a training and its steps."""
+
+    def __init__(self, options: NormalOptions, learning: Path, out: Path) -> None:
+        self.options, self.out, self.shards = options, out, NormalShards(learning)
+        torch.manual_seed(options.seed)
+        if options.start:
+            self.network = copy.deepcopy(load_network(WEIGHTS if options.start == "shipped" else Path(options.start)))
+        else:
+            self.network = NormalNetwork(options.widths)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizers = optimizers(self.network, self.network.inner(), options.rate, weight_decay=0.01)
+        self.step, self.seconds, self.loss = 0, 0.0, 0.0
+
+    @property
+    def fraction(self) -> float:
+        """How much of the training is done, 0..1."""
+        return fraction_done(self.step, self.options.steps, self.seconds, self.options.minutes)
+
+    def one_step(self) -> None:
+        """Draw a batch, lower its loss, and move the averaged weights."""
+        begun, options = time.process_time(), self.options
+        if self.step % 50 == 0:
+            self.shards.refresh()
+        random = np.random.default_rng([options.seed, self.step])
+        chosen = random.choice(len(self.shards), options.batch, replace=len(self.shards) < options.batch)
+        inputs, truth, weight = part_of(batch_of([self.shards[int(index)] for index in chosen]), random, options.part)
+        set_rate(self.optimizers, learning_rate(options.rate, self.fraction, WARMUP))
+        self.network.train()
+        loss = chord_loss(self.network(inputs.contiguous(memory_format=torch.channels_last)), truth, weight)
+        self.network.zero_grad(set_to_none=True)
+        loss.backward()
+        if bool(torch.isfinite(nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))):
+            for optimizer in self.optimizers:
+                optimizer.step()
+        self.step += 1
+        move_average(self.average, self.network, self.step, options.ema)
+        self.loss = float(loss.detach()) if self.step == 1 else 0.98 * self.loss + 0.02 * float(loss.detach())
+        self.seconds += (time.process_time() - begun) / torch.get_num_threads()
+
+    def save(self) -> None:
+        """Write the checkpoint in one rename."""
+        state: dict[str, Any] = {"network": self.network.state_dict(), "average": self.average.state_dict()}
+        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
+        partial = self.out / (CHECKPOINT + ".partial")
+        torch.save({**state, "step": self.step, "seconds": self.seconds, "loss": self.loss}, partial)
+        partial.replace(self.out / CHECKPOINT)
+
+    def load(self) -> None:
+        """Go on from the checkpoint where there is one."""
+        path = self.out / CHECKPOINT
+        if not path.is_file():
+            return
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(kept)
+        self.step, self.seconds, self.loss = state["step"], state["seconds"], state["loss"]
+
+
+def run_normal_training(
+    options: NormalOptions, learning: Path, examination: Path | None, out: Path, resume: bool = True,
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Train until the time or the steps are up; keeps a checkpoint and exports the averaged weights.
+
+    Args:
+        options: how.
+        learning: folder of samples to learn from; it may still be growing.
+        examination: folder of samples of held-out objects, or None.
+        out: where checkpoint, log and weights go.
+        resume: go on from a checkpoint in ``out``.
+        progress: called with the figures after each validation.
+
+    Returns:
+        the last figures.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = NormalTrainer(options, learning, out)
+    if resume:
+        trainer.load()
+
+    def report() -> dict[str, float]:
+        trainer.save()
+        figures = {"step": float(trainer.step), "seconds": round(trainer.seconds, 1), "loss": round(trainer.loss, 4)}
+        if examination is not None:
+            figures |= validate_normals(trainer.average, whole_batches(examination))
+        export_normals(trainer.average, out / "normals.safetensors", figures)
+        with (out / LOG).open("a") as log:
+            log.write(json.dumps(figures) + "\n")
+        if progress is not None:
+            progress(figures)
+        return figures
+
+    due = trainer.seconds + 60 * options.validate_minutes
+    while trainer.fraction < 1.0:
+        trainer.one_step()
+        if trainer.seconds >= due:
+            report()
+            due = trainer.seconds + 60 * options.validate_minutes
+    return report()
+
+
+def train_normals(
+    options: NormalOptions, places: Sequence[str | Path], out: Path, resume: bool = True,
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """From folders of objects to weights: draws pictures, of held-out objects too, then trains.
+
+    Args:
+        options: how.
+        places: folders of GLB files, or packs.
+        out: gets the checkpoint, the log, the weights and a cache.
+        resume: go on from what is there.
+        progress: called with the number of pictures drawn, then with the figures of each validation.
+
+    Raises:
+        InputError: nothing to learn from.
+    """
+    settle_threads(options.threads)
+    cache = out / "cache"
+    sources = gather_sources(places, options.procedural)
+    learn, examine = split_objects(sources)
+    store, network = ObjectStore(sources, cache / "solids", resolution=COARSE), shape_network(SHAPE_WEIGHTS, "cpu")
+    told = (lambda count: progress({"pictures": float(count)})) if progress else None
+    if examine:
+        write_normal_shards(store, examine, cache / "examination", EXAMINED, EXAMINATION_SEED, network, bumpy=0.0)
+    write_normal_shards(store, learn, cache / "learning", options.pictures, options.seed, network, told)
+    return run_normal_training(options, cache / "learning", cache / "examination" if examine else None, out, resume, progress)

@@ -1,0 +1,75 @@
+"""Fine relief of the photo's normals on the surface: a wavy plate whose normals are known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+
+from img23d.ops.photo_relief import LARGEST, photo_relief
+from img23d.ops.project_photo import prepare_photo
+from img23d.scene import Mesh, Views
+from img23d.scene.cameras import orbit_degrees
+
+SIZE, WAVES, STEEP = 128, 12.0, 0.2
+
+
+def plate() -> Mesh:
+    """A flat square before the camera, facing it."""
+    corners = torch.tensor([[-0.8, -0.8, 0.0], [0.8, -0.8, 0.0], [0.8, 0.8, 0.0], [-0.8, 0.8, 0.0]])
+    return Mesh(corners, torch.tensor([[0, 1, 2], [0, 2, 3]]))
+
+
+def photo(slope_of) -> Views:
+    """A photo of the plate with normals whose slope to the right is a function of the column 0..1."""
+    camera = orbit_degrees([0.0], 0.0, 3.0, 40.0)
+    axis = (torch.arange(SIZE) + 0.5) / SIZE
+    slope = slope_of(axis)[None, :].expand(SIZE, SIZE)
+    normal = torch.nn.functional.normalize(torch.stack([slope, torch.zeros_like(slope), torch.ones_like(slope)], -1), dim=-1)
+    mask = ((axis[:, None] - 0.5).abs() < 0.36) & ((axis - 0.5).abs() < 0.36)
+    return Views(
+        camera, torch.full((1, SIZE, SIZE, 3), 0.5), mask[None].float(), torch.ones(1, SIZE, SIZE), normal[None], mask[None].float()
+    )
+
+
+def points() -> tuple[torch.Tensor, torch.Tensor]:
+    """A row of places on the plate, well inside, and their normals."""
+    line = torch.linspace(-0.5, 0.5, 201)
+    places = torch.stack([line, torch.zeros_like(line), torch.zeros_like(line)], -1)
+    return places, torch.tensor([0.0, 0.0, 1.0]).expand(201, 3)
+
+
+def change_of(views: Views) -> torch.Tensor:
+    from img23d.backends.rasterizers import choose_rasterizer
+
+    source = prepare_photo(views, plate(), choose_rasterizer("auto"))
+    return photo_relief(views, source, *points(), math.radians(75))
+
+
+def test_waves_finer_than_the_mesh_are_kept():
+    views = photo(lambda x: STEEP * torch.sin(math.tau * WAVES * 2 * x))
+    x = views.cameras.project(points()[0])[0, :, 0]
+    wanted = STEEP * torch.sin(math.tau * WAVES * 2 * x)
+    change = change_of(views)
+    assert torch.corrcoef(torch.stack([change[:, 0], wanted]))[0, 1] > 0.98
+    assert 0.6 < float(change[:, 0].abs().max()) / STEEP < 1.1 and change[:, 1].abs().max() < 1e-5
+
+
+def test_an_even_tilt_is_the_meshs_own_affair():
+    assert change_of(photo(lambda x: torch.full_like(x, 0.4))).abs().max() < 1e-4
+
+
+def test_nothing_changes_where_the_photo_is_not_sure_or_has_no_normals():
+    views = photo(lambda x: STEEP * torch.sin(math.tau * WAVES * 2 * x))
+    assert not change_of(replace(views, confidence=torch.zeros_like(views.mask))).any()
+    assert not change_of(replace(views, normal=None)).any()
+
+
+def test_what_faces_away_gets_nothing_and_changes_are_bounded():
+    from img23d.backends.rasterizers import choose_rasterizer
+
+    views = photo(lambda x: 20.0 * torch.sign(torch.sin(math.tau * WAVES * x)))
+    source, (places, normals) = prepare_photo(views, plate(), choose_rasterizer("auto")), points()
+    assert not photo_relief(views, source, places, -normals, math.radians(75)).any()
+    assert photo_relief(views, source, places, normals, math.radians(75)).norm(dim=-1).max() < LARGEST

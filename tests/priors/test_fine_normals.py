@@ -1,0 +1,249 @@
+"""The network for fine normals: what it must never do, what its loss asks for, and that the shipped one sees relief."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from img23d.errors import WeightsError
+from img23d.priors import dataset, embedded, fine_normals_samples
+from img23d.priors.embedded import shape_network
+from img23d.priors.fine_normals import (
+    INPUTS,
+    PER_CHORD,
+    WEIGHTS,
+    FineNormals,
+    NormalNetwork,
+    chord_loss,
+    export_normals,
+    fine_normals,
+    load_network,
+    normal_inputs,
+    turned_over,
+    weights_present,
+)
+from img23d.priors.fine_normals_samples import SIZE, NormalShards, draw_normal_sample, mirror, pack, turn_of, unpack
+from img23d.priors.fine_normals_train import NormalOptions, NormalTrainer, batch_of, part_of, run_normal_training, train_normals
+from img23d.priors.objects import TrainingObject
+from img23d.priors.store import ObjectStore
+
+SMALL = (8, 8)
+
+
+def small_network() -> NormalNetwork:
+    torch.manual_seed(0)
+    return NormalNetwork((8, 8), (1, 1), (1,), 4)
+
+
+def random_inputs(batch: int = 2, size: int = 32) -> torch.Tensor:
+    torch.manual_seed(1)
+    normal = torch.nn.functional.normalize(torch.randn(batch, 3, size, size), dim=1)
+    return normal_inputs(torch.rand(batch, 3, size, size), torch.ones(batch, 1, size, size), normal, torch.randn(batch, 1, size, size))
+
+
+def test_an_untrained_network_leaves_normals_as_they_are():
+    inputs = random_inputs()
+    answer = small_network().eval()(inputs)
+    assert (answer.normal * inputs[:, 4:7]).sum(1).min() > 0.999
+
+
+def test_mirrored_inputs_turn_over_twice():
+    inputs = random_inputs()
+    assert inputs.shape[1] == INPUTS and torch.equal(turned_over(turned_over(inputs)), inputs)
+    assert torch.equal(turned_over(inputs)[:, 4], -inputs[:, 4].flip(-1)) and torch.equal(turned_over(inputs)[:, 5], inputs[:, 5].flip(-1))
+
+
+def test_nothing_is_told_outside_the_mask():
+    mask = torch.zeros(1, 1, 16, 16)
+    inputs = normal_inputs(torch.zeros(1, 3, 16, 16), mask, torch.ones(1, 3, 8, 8), torch.ones(1, 1, 8, 8))
+    assert not inputs.any()
+
+
+def test_the_loss_is_least_at_the_errors_own_scale():
+    """Chords c have the least negative log-likelihood c / b + 2 log b at b = c / 2."""
+    truth = torch.tensor([0.0, 0.0, 1.0])[:, None, None].expand(1, 3, 4, 4)
+    angle = 0.3
+    answer = torch.tensor([math.sin(angle), 0.0, math.cos(angle)])[:, None, None].expand(1, 3, 4, 4)
+    scale = torch.full((1, 1, 4, 4), math.log(math.sin(angle / 2)), requires_grad=True)
+    chord_loss(FineNormals(answer, scale), truth, torch.ones(1, 1, 4, 4)).backward()
+    assert scale.grad.abs().max() < 1e-4
+    assert chord_loss(FineNormals(truth, scale), truth, torch.ones(1, 1, 4, 4)) < chord_loss(
+        FineNormals(answer, scale), truth, torch.ones(1, 1, 4, 4)
+    )
+
+
+def test_expected_cosines_are_those_of_laplace_distributed_chords():
+    scale, rng = 0.05, np.random.default_rng(0)
+    chord = rng.gamma(2.0, scale, 200_000)  # the length of vectors in the plane with density exp(-length / scale)
+    assert abs(float(np.mean(chord**2 / 2)) / (PER_CHORD * scale**2) - 1) < 0.02
+
+
+def test_weights_come_back_as_they_went_and_damage_is_told(tmp_path):
+    network, path = small_network().eval(), tmp_path / "normals.safetensors"
+    export_normals(network, path, {"step": 1.0})
+    inputs = random_inputs()
+    assert (load_network(path)(inputs).normal - network(inputs).normal).abs().max() < 1e-2
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(WeightsError, match="cannot read"):
+        load_network(torn)
+
+
+class Ball:
+    """A source of one ball with a plain colour."""
+
+    family = "ball"
+
+    def load(self) -> TrainingObject:
+        ball = trimesh.creation.icosphere(4, 0.5)
+        uv = np.zeros((len(ball.faces), 3, 2), np.float32)
+        grey = np.full((2, 2, 3), 150, np.uint8)
+        return TrainingObject(ball.vertices.astype(np.float32), ball.faces.astype(np.int32), uv, grey)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return ObjectStore([Ball()], tmp_path_factory.mktemp("solids"), resolution=32)
+
+
+@pytest.fixture(scope="module")
+def samples(store):
+    """Views of a bumpy ball."""
+    from img23d.backends.rasterizers import choose_rasterizer
+
+    random, network = np.random.default_rng(5), shape_network(embedded.WEIGHTS, "cpu")
+    return [draw_normal_sample(store, 0, random, choose_rasterizer("auto"), network, bumpy=1.0) for _ in range(4)]
+
+
+def test_samples_are_packed_without_loss(samples):
+    for name, first, second in zip(samples[0]._fields, samples[0], unpack(pack(samples[0]))):
+        assert first.dtype == second.dtype and np.array_equal(first, second), name
+
+
+def test_bumps_are_in_the_true_normals_and_not_far_from_the_balls_own(samples):
+    for sample in samples:
+        inside = sample.hit & (np.abs(sample.normal.astype(float)).sum(-1) > 0)
+        normal = sample.normal[inside] / 127.0
+        rows, columns = np.nonzero(sample.hit)
+        reach = (rows.max() - rows.min()) / 2
+        across = np.stack([columns - columns.mean(), rows.mean() - rows], -1) / reach
+        near = (np.linalg.norm(across, axis=-1) < 0.8)[inside[sample.hit]]
+        off = normal[near][:, :2] - across[inside[sample.hit]][near]
+        assert 0.01 < np.linalg.norm(off, axis=-1).mean() < 0.6
+
+
+def test_a_mirrored_scene_has_mirrored_directions():
+    from img23d.priors.frame import camera_pose
+    from img23d.priors.samples import make_scene
+
+    item = Ball().load()
+    scene = make_scene(item, torch.zeros(8, 8, 8, dtype=torch.int8), mirror(), camera_pose(0.3, 0.2, 0.0, 0.5), 0.6)
+    right = torch.tensor([1.0, 0.0, 0.0])
+    moved = scene.warp.forward(torch.stack([right, torch.zeros(3)])) @ scene.pose.rotation.T
+    assert torch.allclose(turn_of(scene) @ right, moved[0] - moved[1], atol=1e-6)
+
+
+def test_parts_are_squares_of_the_pictures(samples):
+    whole = batch_of(samples)
+    for seed in range(4):
+        inputs, truth, weight = part_of(whole, np.random.default_rng(seed), 64)
+        assert inputs.shape == (4, INPUTS, 64, 64) and truth.shape == (4, 3, 64, 64) and weight.amax() == 1
+        found = [
+            any(
+                torch.equal(picture[1, :3, top : top + 64, left : left + 64], inputs[1, :3])
+                for picture in (whole[0], whole[0].flip(-1))
+                for top in range(0, SIZE - 63, 16)
+                for left in range(0, SIZE - 63, 16)
+            )
+        ]
+        assert all(found)
+
+
+@pytest.fixture
+def folder(samples, tmp_path):
+    place = tmp_path / "learning"
+    place.mkdir()
+    np.save(place / "0001-00000.npy", np.stack([pack(sample) for sample in samples]))
+    return place
+
+
+def small_options(steps: int) -> NormalOptions:
+    return NormalOptions(steps=steps, batch=2, part=64, widths=SMALL, seed=2)
+
+
+def fewer_blocks(monkeypatch) -> None:
+    from img23d.priors import fine_normals_train
+
+    monkeypatch.setattr(fine_normals_train, "NormalNetwork", lambda widths: NormalNetwork(widths, (1, 1), (1,), 8))
+
+
+def test_training_learns_the_bumps_of_a_ball(folder, tmp_path, monkeypatch):
+    fewer_blocks(monkeypatch)
+    options = dataclasses.replace(small_options(50), rate=1e-2, ema=0.9, widths=(16, 16), part=128, batch=4)
+    last = run_normal_training(options, folder, folder, tmp_path / "out")
+    assert last["normal_deg"] < 0.97 * last["coarse_deg"]
+
+
+def test_stopped_training_ends_as_if_it_had_not_stopped(folder, tmp_path, monkeypatch):
+    fewer_blocks(monkeypatch)
+    straight = NormalTrainer(small_options(4), folder, tmp_path)
+    for _ in range(4):
+        straight.one_step()
+    first = NormalTrainer(small_options(4), folder, tmp_path)
+    first.one_step()
+    first.one_step()
+    first.save()
+    second = NormalTrainer(small_options(4), folder, tmp_path)
+    second.load()
+    assert second.step == 2
+    second.one_step()
+    second.one_step()
+    for ours, theirs in zip(straight.average.state_dict().values(), second.average.state_dict().values()):
+        assert torch.allclose(ours.float(), theirs.float(), atol=1e-6)
+
+
+def test_training_from_a_folder_draws_learns_and_exports(tmp_path, monkeypatch):
+    fewer_blocks(monkeypatch)
+    monkeypatch.setattr(fine_normals_samples, "SHARD", 2)
+    monkeypatch.setattr(fine_normals_samples, "VIEWS", 2)
+    place = tmp_path / "objects"
+    place.mkdir()
+    kept = next(name for name in ("ball", "globe", "orb", "sphere") if not dataset.held_out(name))
+    trimesh.creation.icosphere(3).export(place / f"{kept}.glb")
+    told: list[dict[str, float]] = []
+    options = dataclasses.replace(small_options(1), pictures=2, procedural=0)
+    last = train_normals(options, [place], tmp_path / "out", progress=told.append)
+    assert last["step"] == 1 and told[0] == {"pictures": 2.0} and len(NormalShards(tmp_path / "out" / "cache" / "learning")) == 2
+    assert load_network(tmp_path / "out" / "normals.safetensors").sizes["widths"] == SMALL
+
+
+@pytest.mark.skipif(not weights_present(), reason="no weights in this checkout")
+def test_the_shipped_network_sees_relief_that_the_shape_network_does_not(samples):
+    """A ball was never among its objects, nor were these bumps."""
+    ours, theirs = [], []
+    for sample in samples:
+        inputs, truth, weight = batch_of([sample])
+        rgb, mask = inputs[0, :3].permute(1, 2, 0), inputs[0, 3]
+        said = torch.from_numpy(sample.said_normal.copy()).float() / 127
+        normal, doubt = fine_normals(rgb, mask, said, torch.from_numpy(sample.said_depth.copy()).float())
+        assert normal.shape == (SIZE, SIZE, 3) and doubt.shape == (SIZE, SIZE) and float(doubt.min()) > 0
+        cosine = (normal.permute(2, 0, 1)[None] * truth).sum(1, keepdim=True).clamp(-1, 1)
+        ours.append(float((torch.arccos(cosine) * weight).sum() / weight.sum()))
+        coarse = (inputs[:, 4:7] * truth).sum(1, keepdim=True).clamp(-1, 1)
+        theirs.append(float((torch.arccos(coarse) * weight).sum() / weight.sum()))
+    assert np.mean(ours) < 0.9 * np.mean(theirs)
+
+
+@pytest.mark.skipif(not weights_present(), reason="no weights in this checkout")
+def test_the_shipped_network_answers_a_mirrored_picture_with_a_mirrored_answer(samples):
+    inputs, _, _ = batch_of(samples[:1])
+    rgb, mask, normal, depth = inputs[0, :3].permute(1, 2, 0), inputs[0, 3], inputs[0, 4:7].permute(1, 2, 0), inputs[0, 7]
+    first, _ = fine_normals(rgb, mask, normal, depth)
+    second, _ = fine_normals(rgb.flip(1), mask.flip(1), normal.flip(1) * torch.tensor([-1.0, 1.0, 1.0]), depth.flip(1))
+    assert (first - second.flip(1) * torch.tensor([-1.0, 1.0, 1.0])).abs().max() < 1e-3
+    assert WEIGHTS.stat().st_size < 2e6
