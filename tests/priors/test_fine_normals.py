@@ -24,6 +24,7 @@ from img23d.priors.fine_normals import (
     fine_normals,
     load_network,
     normal_inputs,
+    relief_loss,
     turned_over,
     weights_present,
 )
@@ -75,6 +76,18 @@ def test_the_loss_is_least_at_the_errors_own_scale():
     assert chord_loss(FineNormals(truth, scale), truth, torch.ones(1, 1, 4, 4)) < chord_loss(
         FineNormals(answer, scale), truth, torch.ones(1, 1, 4, 4)
     )
+
+
+def test_the_relief_loss_forgives_a_common_lean_and_nothing_else():
+    torch.manual_seed(2)
+    wavy, weight = 0.2 * torch.randn(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    floor = 1e-3  # of the square root that keeps its gradient finite
+    assert relief_loss(wavy + torch.tensor([0.3, -0.1, 0.0])[:, None, None], wavy, weight) < 1.1 * floor
+    assert relief_loss(torch.zeros_like(wavy), wavy, weight) > 100 * floor
+    weight[..., 16:] = 0
+    spoilt = wavy.clone()
+    spoilt[..., 16:] = 9.0
+    assert relief_loss(spoilt, wavy, weight) < 1.1 * floor
 
 
 def test_expected_cosines_are_those_of_laplace_distributed_chords():

@@ -178,7 +178,7 @@ def load_network(path: Path, device: str = "cpu") -> NormalNetwork:
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} is not a network for fine normals of this version", "reinstalling img23d, or img23d train normals")
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(metadata["sizes"]).items()}
-    network = NormalNetwork(**sizes)
+    network = NormalNetwork(**sizes)  # type: ignore[arg-type]
     missing, unexpected = network.load_state_dict(tensors, strict=False)
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise WeightsError(f"{path} does not fit its own network", "reinstalling img23d, or img23d train normals")
@@ -199,3 +199,32 @@ def chord_loss(answer: FineNormals, truth: Tensor, weight: Tensor) -> Tensor:
     chord = ((answer.normal - truth).square().sum(1, keepdim=True) + 1e-6).sqrt()
     likelihood = chord * torch.exp(-answer.log_scale) + 2.0 * answer.log_scale  # two, as chords lie in the plane
     return (likelihood * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def differences(vectors: Tensor, weight: Tensor, apart: int) -> list[tuple[Tensor, Tensor]]:
+    """What vectors (B, C, S, S) change by from pixel to pixel ``apart`` to the right and downwards, and where both of them count."""
+    return [
+        (vectors.narrow(axis, apart, side) - vectors.narrow(axis, 0, side), weight.narrow(axis, apart, side) * weight.narrow(axis, 0, side))
+        for axis, side in ((-1, vectors.shape[-1] - apart), (-2, vectors.shape[-2] - apart))
+    ]
+
+
+def relief_loss(normal: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean error of what normals change by over 1, 2, 4 and 8 pixels.
+
+    Whole regions lean the wrong way by more than relief changes them: next to that error relief would hardly be learnt.
+
+    Args:
+        normal: (B, 3, S, S).
+        truth: (B, 3, S, S).
+        weight: (B, 1, S, S).
+
+    Reference:
+        Ranftl et al., Towards robust monocular depth estimation (2020), the multi-scale gradient matching term, for normals.
+    """
+    total = normal.new_tensor(0.0)
+    for apart in (1, 2, 4, 8):
+        for (change, _), (wanted, counts) in zip(differences(normal, weight, apart), differences(truth, weight, apart)):
+            error = ((change - wanted).square().sum(1, keepdim=True) + 1e-6).sqrt()
+            total = total + (error * counts).sum() / counts.sum().clamp(min=1.0)
+    return total / 8

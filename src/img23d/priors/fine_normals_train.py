@@ -18,7 +18,17 @@ from img23d.backends.threads import settle_threads
 from img23d.priors.dataset import split_objects
 from img23d.priors.embedded import WEIGHTS as SHAPE_WEIGHTS
 from img23d.priors.embedded import shape_network
-from img23d.priors.fine_normals import WEIGHTS, NormalNetwork, chord_loss, export_normals, load_network, normal_inputs, turned_over, unit
+from img23d.priors.fine_normals import (
+    WEIGHTS,
+    NormalNetwork,
+    chord_loss,
+    export_normals,
+    load_network,
+    normal_inputs,
+    relief_loss,
+    turned_over,
+    unit,
+)
 from img23d.priors.fine_normals_samples import SIZE, NormalSample, NormalShards, write_normal_shards
 from img23d.priors.muon import optimizers
 from img23d.priors.schedule import fraction_done, learning_rate, move_average, set_rate
@@ -28,6 +38,7 @@ from img23d.priors.train import COARSE, gather_sources
 CHECKPOINT = "normals-checkpoint.pt"
 LOG = "normals-log.jsonl"
 EXAMINED, EXAMINATION_SEED = 288, 77  # pictures of held-out objects
+RELIEF_WEIGHT = 4.0
 WARMUP = 0.03  # share of the training during which the rate rises
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -106,14 +117,16 @@ def error_degrees(normal: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def validate_normals(network: NormalNetwork, batches: Iterator[Batch]) -> dict[str, float]:
-    """``normal_deg`` mean angle of the answers, ``coarse_deg`` of those they start from."""
+    """``normal_deg`` mean angle of the answers, ``coarse_deg`` of what they start from; ``relief``, ``coarse_relief``: losses."""
     network.eval()
-    ours, theirs = [], []
+    found: dict[str, list[float]] = {"normal_deg": [], "coarse_deg": [], "relief": [], "coarse_relief": []}
     for inputs, truth, weight in batches:
-        ours += error_degrees(network(inputs.contiguous(memory_format=torch.channels_last)).normal, truth, weight).tolist()
-        theirs += error_degrees(inputs[:, 4:7], truth, weight).tolist()
+        answer = network(inputs.contiguous(memory_format=torch.channels_last)).normal
+        for name, normal in (("", answer), ("coarse_", inputs[:, 4:7])):
+            found["coarse_deg" if name else "normal_deg"] += error_degrees(normal, truth, weight).tolist()
+            found[name + "relief"].append(float(relief_loss(normal, truth, weight)))
     network.train()
-    return {"normal_deg": round(float(np.mean(ours)), 3), "coarse_deg": round(float(np.mean(theirs)), 3)}
+    return {name: round(float(np.mean(values)), 4) for name, values in found.items()}
 
 
 def whole_batches(folder: Path, batch: int = 4) -> Iterator[Batch]:
@@ -153,7 +166,8 @@ class NormalTrainer:
         inputs, truth, weight = part_of(batch_of([self.shards[int(index)] for index in chosen]), random, options.part)
         set_rate(self.optimizers, learning_rate(options.rate, self.fraction, WARMUP))
         self.network.train()
-        loss = chord_loss(self.network(inputs.contiguous(memory_format=torch.channels_last)), truth, weight)
+        answer = self.network(inputs.contiguous(memory_format=torch.channels_last))
+        loss = chord_loss(answer, truth, weight) + RELIEF_WEIGHT * relief_loss(answer.normal, truth, weight)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         if bool(torch.isfinite(nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))):

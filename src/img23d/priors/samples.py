@@ -150,7 +150,7 @@ def colour_picture(
     hits, points, values = layer(scene, rasterizer, fine, last=False)
     albedo = to_linear(recolour(texture_colour(scene.item, values[:, 6:8]), values[:, :3]))
     local_views = eye_directions(points, scene.framed.distance)
-    normals, open_to_light = facing(values[:, 3:6], local_views), 1.0
+    normals, open_to_light = facing(values[:, 3:6], local_views), values.new_ones(len(values))
     if relief is not None:
         normals, open_to_light = relief.bend(values[:, :3], normals, local_views, scene.pose.rotation @ scene.warp.linear)
     normals, views = normals @ scene.pose.rotation, local_views @ scene.pose.rotation
