@@ -88,7 +88,7 @@ _REMBG: tuple[tuple[str, str, str, str, str, int], ...] = (
 )
 
 TABLE = (
-    Weights("embedded", "embedded", "", "MIT, with attributions", True, "shape prior and cut-out network inside img23d"),
+    Weights("embedded", "embedded", "", "MIT, with attributions", True, "shape prior, fine normals and cut-out network inside img23d"),
     *(Weights(name, "background", f"{REMBG}{file}.onnx", licence, "NC" not in licence, f"cut-outs: {what_for}", size, "", (f"{file}.onnx",),
               checksum=checksum) for name, file, checksum, licence, what_for, size in _REMBG),
     Weights("marigold-depth", "depth", "prs-eth/marigold-depth-v1-1", "Open RAIL++-M", False, "depth by diffusion", 2600,

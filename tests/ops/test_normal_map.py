@@ -55,6 +55,17 @@ def test_a_tilted_relief_turns_red_and_green_the_right_way(mirrored):
     assert (image[face >= 0] - expected).abs().max() < 0.02
 
 
+def test_relief_that_no_mesh_has_is_added():
+    """The same lean as above, told for each texel instead of by a finer mesh."""
+    mesh, uv, uv_faces = square(False)
+    face, barycentric = texel_surface(uv, uv_faces, 32)
+    normals = torch.tensor([0.0, 0.0, 1.0]).expand(4, 3)
+    relief = torch.tensor([0.2, 0.3, 0.0]).expand(int((face >= 0).sum()), 3)
+    image = bake_normal_map(mesh, mesh, normals, tangents(mesh, normals, uv, uv_faces), uv_faces, face, barycentric, relief)
+    expected = 0.5 + 0.5 * F.normalize(torch.tensor([0.2, 0.3, 1.0]), dim=0)
+    assert (image[face >= 0] - expected).abs().max() < 0.02
+
+
 def test_a_mesh_on_itself_is_flat():
     mesh = as_mesh(trimesh.creation.icosphere(4, 0.8))
     normals = vertex_normals(mesh)

@@ -15,6 +15,11 @@ TINY = 1e-18
 """Length below which a normal counts as zero and stays so; far below the area of any face worth keeping."""
 
 
+def unit(vectors: Tensor, axis: int = -1) -> Tensor:
+    """Vectors along an axis made unit, or left 0; torch's own norm takes ten times as long along so short an axis."""
+    return vectors * (vectors.square().sum(axis, keepdim=True) + 1e-12).rsqrt()
+
+
 def area_vectors(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """x, y and z (F,) of the normals as long as twice the area of their face, from (N, 3) vertices and (F, 3) faces."""
     corners = [corner.contiguous() for corner in faces.unbind(1)]

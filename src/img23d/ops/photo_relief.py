@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from img23d.ops.defringe import blur_inside
-from img23d.ops.project_photo import PhotoSource, project_photo, sample
+from img23d.ops.project_photo import PhotoSource, project_photo
 from img23d.scene import Views
 
 # Blur of the normals that a mesh is taken to have by itself: share of the picture's size.
 COARSE = 0.02
 # Changes of a normal are bent to stay below this length.
-LARGEST = 0.8
+LARGEST = 0.8  # at most 1: they are looked up as colours
 
 
 def photo_relief(views: Views, source: PhotoSource, points: Tensor, normals: Tensor, grazing: float) -> Tensor:
@@ -41,6 +41,6 @@ def photo_relief(views: Views, source: PhotoSource, points: Tensor, normals: Ten
     change = change * (views.confidence[0].clamp(0, 1) * inside)[..., None]
     length = change.norm(dim=-1, keepdim=True)
     change = change * (LARGEST / (LARGEST + length))
-    weight = project_photo(replace(source, rgb=torch.zeros_like(source.rgb)), points, normals, grazing)[1]
-    x, y, _ = source.camera.project(points)[0].unbind(-1)
-    return sample(change, x, y) * weight[:, None]
+    # Looked up as a colour is.
+    found, weight = project_photo(replace(source, rgb=0.5 + 0.5 * change), points, normals, grazing)
+    return (2 * found - 1) * weight[:, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
-from img23d.errors import WeightsError
+from img23d.ops.normals import unit
+from img23d.priors.export import filled, read_weights, write_weights
 from img23d.priors.network import row
 
 WEIGHTS = Path(__file__).parent / "weights" / "normals.safetensors"
@@ -79,7 +79,7 @@ class NormalNetwork(nn.Module):
             x = self.up_blocks[level](kept[level] + interpolate(self.up[level](x), scale_factor=2.0, mode="nearest"))
         fine = self.fine_stem(pixel_unshuffle(inputs, 2)) + pixel_shuffle(self.to_fine(torch.relu(self.norm(x))), 2)
         out = pixel_shuffle(self.out(torch.relu(self.fine_norm(self.fine_blocks(fine)))), 2).float()
-        return FineNormals(unit(inputs[:, 4:7].float() + out[:, :3]), (out[:, 3:] - 1.0).clamp(-5.0, 1.0))
+        return FineNormals(unit(inputs[:, 4:7].float() + out[:, :3], 1), (out[:, 3:] - 1.0).clamp(-5.0, 1.0))
 
 
 def normal_inputs(rgb: Tensor, mask: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
@@ -98,13 +98,8 @@ def normal_inputs(rgb: Tensor, mask: Tensor, normal: Tensor, depth: Tensor) -> T
     coarse = torch.cat([normal, depth], 1)
     if coarse.shape[-2:] != size:
         coarse = interpolate(coarse, size, mode="bilinear", align_corners=False)
-    coarse = torch.cat([unit(coarse[:, :3]), coarse[:, 3:]], 1) * (mask > 0)
+    coarse = torch.cat([unit(coarse[:, :3], 1), coarse[:, 3:]], 1) * (mask > 0)
     return torch.cat([rgb, mask, coarse], 1)
-
-
-def unit(vectors: Tensor) -> Tensor:
-    """(B, 3, S, S) of length 1, or 0; torch's own takes ten times as long across planes."""
-    return vectors * (vectors.square().sum(1, keepdim=True) + 1e-8).rsqrt()
 
 
 def turned_over(inputs: Tensor) -> Tensor:
@@ -141,23 +136,14 @@ def fine_normals(rgb: Tensor, mask: Tensor, normal: Tensor, depth: Tensor) -> tu
     inputs = normal_inputs(cut[:, :3], cut[:, 3:], normal.permute(2, 0, 1)[None], depth[None, None])
     answer = network(torch.cat([inputs, turned_over(inputs)]).contiguous(memory_format=torch.channels_last))
     ours, other = answer.normal
-    turned = unit((ours + other.flip(-1) * ours.new_tensor([-1.0, 1.0, 1.0])[:, None, None])[None])[0]
+    turned = unit(ours + other.flip(-1) * ours.new_tensor([-1.0, 1.0, 1.0])[:, None, None], 0)
     scale = 0.5 * (answer.log_scale[0, 0] + answer.log_scale[1, 0].flip(-1))
     return turned.permute(1, 2, 0), (PER_CHORD * torch.exp(2.0 * scale)).clamp(max=2.0)
 
 
 def export_normals(network: NormalNetwork, path: Path, figures: dict[str, float]) -> None:
     """Write a network as fp16 safetensors, with its sizes and figures as metadata."""
-    from safetensors.torch import save_file
-
-    tensors = {
-        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
-        for name, value in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"format": FORMAT, "sizes": json.dumps(network.sizes), "figures": json.dumps(figures)})
-    partial.replace(path)
+    write_weights(network, path, FORMAT, sizes=network.sizes, figures=figures)
 
 
 @functools.lru_cache(maxsize=2)
@@ -167,22 +153,9 @@ def load_network(path: Path, device: str = "cpu") -> NormalNetwork:
     Raises:
         WeightsError: the file is missing, torn or of another version.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  # not a dict
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read the network for fine normals {path}: {error}", "reinstalling img23d") from error
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(f"{path} is not a network for fine normals of this version", "reinstalling img23d, or img23d train normals")
-    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(metadata["sizes"]).items()}
-    network = NormalNetwork(**sizes)  # type: ignore[arg-type]
-    missing, unexpected = network.load_state_dict(tensors, strict=False)
-    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
-        raise WeightsError(f"{path} does not fit its own network", "reinstalling img23d, or img23d train normals")
-    return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    tensors, facts = read_weights(path, FORMAT, "network for fine normals", "normals")
+    network = filled(NormalNetwork(**facts["sizes"]), tensors, path, "normals")
+    return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
 def chord_loss(answer: FineNormals, truth: Tensor, weight: Tensor) -> Tensor:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from img23d.backends.threads import settle_threads
+from img23d.ops.normals import unit
 from img23d.priors.dataset import split_objects
 from img23d.priors.embedded import WEIGHTS as SHAPE_WEIGHTS
 from img23d.priors.embedded import shape_network
@@ -27,11 +26,10 @@ from img23d.priors.fine_normals import (
     normal_inputs,
     relief_loss,
     turned_over,
-    unit,
 )
 from img23d.priors.fine_normals_samples import SIZE, NormalSample, NormalShards, write_normal_shards
 from img23d.priors.muon import optimizers
-from img23d.priors.schedule import fraction_done, learning_rate, move_average, set_rate
+from img23d.priors.schedule import fraction_done, learning_rate, move_average, read_checkpoint, set_rate, tell, train_on, write_checkpoint
 from img23d.priors.store import ObjectStore
 from img23d.priors.train import COARSE, gather_sources
 
@@ -87,7 +85,7 @@ def batch_of(samples: list[NormalSample]) -> Batch:
 
     mask = stack("mask", 255.0)
     inputs = normal_inputs(stack("rgb", 255.0), mask, stack("said_normal", 127.0), stack("said_depth", 1.0))
-    truth = unit(stack("normal", 127.0))
+    truth = unit(stack("normal", 127.0), 1)
     return inputs, truth, stack("hit", 1.0) * (mask > 0.5)
 
 
@@ -180,23 +178,13 @@ class NormalTrainer:
 
     def save(self) -> None:
         """Write the checkpoint in one rename."""
-        state: dict[str, Any] = {"network": self.network.state_dict(), "average": self.average.state_dict()}
-        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
-        partial = self.out / (CHECKPOINT + ".partial")
-        torch.save({**state, "step": self.step, "seconds": self.seconds, "loss": self.loss}, partial)
-        partial.replace(self.out / CHECKPOINT)
+        write_checkpoint(self, self.out / CHECKPOINT, loss=self.loss)
 
-    def load(self) -> None:
+    def load(self) -> bool:
         """Go on from the checkpoint where there is one."""
-        path = self.out / CHECKPOINT
-        if not path.is_file():
-            return
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"]):
-            optimizer.load_state_dict(kept)
-        self.step, self.seconds, self.loss = state["step"], state["seconds"], state["loss"]
+        state = read_checkpoint(self, self.out / CHECKPOINT)
+        self.loss = state["loss"] if state else self.loss
+        return state is not None
 
 
 def run_normal_training(
@@ -227,19 +215,9 @@ def run_normal_training(
         if examination is not None:
             figures |= validate_normals(trainer.average, whole_batches(examination))
         export_normals(trainer.average, out / "normals.safetensors", figures)
-        with (out / LOG).open("a") as log:
-            log.write(json.dumps(figures) + "\n")
-        if progress is not None:
-            progress(figures)
-        return figures
+        return tell(figures, out / LOG, progress)
 
-    due = trainer.seconds + 60 * options.validate_minutes
-    while trainer.fraction < 1.0:
-        trainer.one_step()
-        if trainer.seconds >= due:
-            report()
-            due = trainer.seconds + 60 * options.validate_minutes
-    return report()
+    return train_on(trainer, options.validate_minutes, report)
 
 
 def train_normals(

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from img23d.priors.dataset import held_out
 from img23d.priors.foreground import WEIGHTS, ForegroundNetwork, box_mean, load_network, network_input
 from img23d.priors.foreground_scenes import ForegroundSample, compose
 from img23d.priors.muon import optimizers
-from img23d.priors.schedule import fraction_done, learning_rate, move_average, set_rate
+from img23d.priors.schedule import fraction_done, learning_rate, move_average, read_checkpoint, set_rate, tell, train_on, write_checkpoint
 
 CHECKPOINT = "foreground-checkpoint.pt"
 LOG = "foreground-log.jsonl"
@@ -199,26 +198,13 @@ class ForegroundTrainer:
 
     def save(self) -> None:
         """Write the checkpoint in one rename."""
-        state: dict[str, Any] = {"network": self.network.state_dict(), "average": self.average.state_dict()}
-        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
-        partial = self.out / (CHECKPOINT + ".partial")
-        torch.save({**state, "step": self.step, "seconds": self.seconds, "loss": self.loss}, partial)
-        partial.replace(self.out / CHECKPOINT)
+        write_checkpoint(self, self.out / CHECKPOINT, loss=self.loss)
 
     def load(self) -> bool:
         """Go on from the checkpoint where there is one."""
-        path = self.out / CHECKPOINT
-        if not path.is_file():
-            return False
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-        if "optimizers" not in state:  # from before Muon
-            return False
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"]):
-            optimizer.load_state_dict(kept)
-        self.step, self.seconds, self.loss = state["step"], state["seconds"], state["loss"]
-        return True
+        state = read_checkpoint(self, self.out / CHECKPOINT)
+        self.loss = state["loss"] if state else self.loss
+        return state is not None
 
 
 def export_foreground(network: ForegroundNetwork, path: Path, figures: dict[str, float]) -> None:
@@ -270,16 +256,6 @@ def train_foreground(
         figures = {"step": float(trainer.step), "seconds": round(trainer.seconds, 1), "loss": round(trainer.loss, 4)}
         figures |= {"iou": round(float(np.mean(found)), 4), "iou_median": round(float(np.median(found)), 4)}
         export_foreground(trainer.average, out / "foreground.safetensors", figures)
-        with (out / LOG).open("a") as log:
-            log.write(json.dumps(figures) + "\n")
-        if progress is not None:
-            progress(figures)
-        return figures
+        return tell(figures, out / LOG, progress)
 
-    due = trainer.seconds + 60 * options.validate_minutes
-    while trainer.fraction < 1.0:
-        trainer.one_step()
-        if trainer.seconds >= due:
-            report()
-            due = trainer.seconds + 60 * options.validate_minutes
-    return report()
+    return train_on(trainer, options.validate_minutes, report)

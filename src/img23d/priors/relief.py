@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from img23d.ops.normals import unit
+
 Field = Callable[[Tensor], Tensor]
 STEP = 2e-3  # object units, between the places whose heights give a slope
 STEEPEST = 1.2  # slopes are bent to stay below this, or surfaces would turn away from the eye
@@ -66,11 +68,6 @@ class Relief:
         facing = (bent * views).sum(-1, keepdim=True)
         bent = torch.where(facing < 0.02, unit(bent + (0.02 - facing) * views), bent)
         return bent, 1.0 - self.dirt * torch.sigmoid(-2.0 * height - 1.0)
-
-
-def unit(vectors: Tensor) -> Tensor:
-    """(N, 3) of length 1."""
-    return vectors * (vectors.square().sum(-1, keepdim=True) + 1e-12).rsqrt()
 
 
 def random_relief(random: np.random.Generator, device: torch.device | str = "cpu") -> Relief:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ from img23d.priors.muon import optimizers
 from img23d.priors.network import ShapeNetwork
 from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
-from img23d.priors.schedule import fraction_done, learning_rate, move_average, set_rate
+from img23d.priors.schedule import fraction_done, learning_rate, move_average, read_checkpoint, set_rate, tell, train_on, write_checkpoint
 from img23d.priors.shards import ShardFolder
 from img23d.priors.validate import validate
 
@@ -123,31 +122,13 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint in one rename."""
-        state = {
-            "network": self.network.state_dict(), "average": self.average.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "step": self.step, "seconds": self.seconds, "recent": self.recent, "size": self.options.size,
-        }  # fmt: skip
-        partial = self.out / (CHECKPOINT + ".partial")
-        torch.save(state, partial)
-        partial.replace(self.out / CHECKPOINT)
+        write_checkpoint(self, self.out / CHECKPOINT, recent=self.recent)
 
     def load(self) -> bool:
-        """Go on from the checkpoint where there is one of this size."""
-        path = self.out / CHECKPOINT
-        if not path.is_file():
-            return False
-        # To the host first: what belongs on the device goes there by itself, and Adam's step counts must not.
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        same = state["network"].keys() == self.network.state_dict().keys()
-        if state["size"] != self.options.size or "optimizers" not in state or not same:  # of another size, or of an older version
-            return False
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        for optimizer, moments in zip(self.optimizers, state["optimizers"]):
-            optimizer.load_state_dict(moments)
-        self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
-        return True
+        """Go on from the checkpoint where there is one of this network."""
+        state = read_checkpoint(self, self.out / CHECKPOINT)
+        self.recent = state["recent"] if state else self.recent
+        return state is not None
 
 
 def begin_with(network: ShapeNetwork, weights: Path) -> None:
@@ -194,13 +175,7 @@ def run_training(
     if resume:
         trainer.load()
     piece_end = trainer.seconds + 60 * options.piece_minutes if options.piece_minutes else math.inf
-    due = trainer.seconds + 60 * options.validate_minutes
-    while trainer.fraction < 1.0 and trainer.seconds < piece_end:
-        trainer.one_step()
-        if trainer.seconds >= due:
-            report(trainer, examination, progress)
-            due = trainer.seconds + 60 * options.validate_minutes
-    return report(trainer, examination, progress)
+    return train_on(trainer, options.validate_minutes, lambda: report(trainer, examination, progress), piece_end)
 
 
 def report(trainer: Trainer, examination: Path | None, progress: Progress | None) -> dict[str, float]:
@@ -213,11 +188,7 @@ def report(trainer: Trainer, examination: Path | None, progress: Progress | None
         measured = validate(trainer.average, examination_batches(examination, trainer.device, trainer.small))
         figures.update({name: round(value, 5) for name, value in measured.items()})
     export_network(trainer.average, trainer.out / "shape.safetensors", figures)
-    with (trainer.out / LOG).open("a") as log:
-        log.write(json.dumps(figures) + "\n")
-    if progress:
-        progress(figures)
-    return figures
+    return tell(figures, trainer.out / LOG, progress)
 
 
 def examination_batches(folder: Path, device: torch.device, small: bool = False, batch: int = 16) -> Iterator[tuple[Tensor, Truth]]:
