@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
-from img23d.priors.procedural import FAMILIES, object_of, random_object
+from img23d.priors import carve
+from img23d.priors.procedural import FAMILIES, containers, object_of, random_object, shoes
 from img23d.priors.procedural.implicit import Limb, blend, surface_nets
 from img23d.priors.procedural.outlines import extrude, inset, smooth_outline
 from img23d.priors.procedural.parts import MAX_FACES, Part, assemble, join, pack_paints, signed_volume
@@ -178,3 +180,50 @@ def test_the_same_seed_gives_the_same_object_and_others_differ():
 def test_unknown_family():
     with pytest.raises(ValueError, match="vessel"):
         object_of("dragonfly", np.random.default_rng(0))
+
+
+def column(parts: list[Part], x: float, z: float) -> np.ndarray:
+    """(64,) whether what is left of an object by carving is solid, from low to high at a place of its box, 0..1 across and along."""
+    item = assemble(parts)
+    solid = carve.carve(torch.from_numpy(item.vertices), torch.from_numpy(item.faces).long(), 64, 42).sdf.numpy() < 0
+    low, high = item.vertices.min(0), item.vertices.max(0)
+    place = [low[axis] + share * (high[axis] - low[axis]) for axis, share in ((0, x), (2, z))]
+    column, row = (round((value / carve.HALF_SIZE + 1) / 2 * 63) for value in place)
+    return solid[row, :, column]
+
+
+def test_a_shoe_is_solid_under_the_toes_and_hollow_where_the_foot_goes_in():
+    random = np.random.default_rng(1)
+    style = shoes.Style(wall=0.03, sole=0.08)
+    parts = [shoes.upper(random, style)[0], shoes.loft(shoes.sole_rings(style), np.zeros((4, shoes.AROUND), np.int64), (RED,))]
+    heel, toe = column(parts, 0.5, 0.25), column(parts, 0.5, 0.85)
+    assert 3 <= heel.sum() <= 8  # the sole alone, .1 of 1
+    assert toe.sum() > 1.5 * heel.sum() and np.diff(np.flatnonzero(toe)).max() == 1
+
+
+@pytest.mark.parametrize("wedge", [False, True])
+def test_a_high_heel_lifts_the_heel_and_keeps_the_toes_on_the_ground(wedge):
+    style = shoes.Style(rise=0.3, spring=0.0, wedge=wedge)
+    flat = shoes.loft(shoes.sole_rings(style), np.zeros((4, shoes.AROUND), np.int64), (RED,))
+    lifted = shoes.lifted(style, flat, keep_ground=wedge)
+    moved, z = lifted.vertices[:, 1] - flat.vertices[:, 1], flat.vertices[:, 2]
+    assert np.abs(moved[z > 0.25]).max() < 1e-9
+    top = flat.vertices[:, 1] > -1e-9
+    assert moved[top & (z < -0.3)].min() == pytest.approx(0.3)
+    ground = flat.vertices[:, 1] < 1e-9 - style.sole
+    assert moved[ground & (z < -0.3)].min() == pytest.approx(0.0 if wedge else 0.3)
+
+
+def test_shoes_come_alone_and_in_pairs():
+    wide = []
+    for seed in range(30):
+        vertices = np.concatenate([part.vertices for part in shoes.shoe(np.random.default_rng(seed))])
+        wide.append(np.ptp(vertices[:, 0]) / np.ptp(vertices[:, 2]))
+    assert 2 <= sum(share > 0.6 for share in wide) <= 14
+
+
+@pytest.mark.parametrize("make", [containers.open_box, containers.basket, containers.tote])
+def test_containers_are_empty(make):
+    filled = [column(make(np.random.default_rng(seed)), 0.47, 0.47) for seed in range(6)]
+    assert all(part.any() for part in filled)
+    assert np.median([part.mean() for part in filled]) < 0.12  # a floor, and handles over it

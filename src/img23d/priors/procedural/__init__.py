@@ -6,6 +6,7 @@ import numpy as np
 
 from img23d.priors.objects import TrainingObject
 from img23d.priors.procedural.cartons import package
+from img23d.priors.procedural.containers import container
 from img23d.priors.procedural.creatures import creature
 from img23d.priors.procedural.devices import device
 from img23d.priors.procedural.footwear import wearable
@@ -18,16 +19,17 @@ from img23d.priors.procedural.vehicles import vehicle
 from img23d.priors.procedural.vessels import vessel
 
 FAMILIES = {
-    "vessel": (vessel, 0.16),
-    "creature": (creature, 0.2),
-    "vehicle": (vehicle, 0.1),
+    "vessel": (vessel, 0.14),
+    "creature": (creature, 0.18),
+    "vehicle": (vehicle, 0.08),
     "tool": (tool, 0.1),
-    "furniture": (piece, 0.08),
-    "package": (package, 0.1),
-    "wearable": (wearable, 0.06),
-    "growth": (growth, 0.08),
-    "device": (device, 0.06),
-    "solid": (solid, 0.06),
+    "furniture": (piece, 0.06),
+    "package": (package, 0.08),
+    "wearable": (wearable, 0.16),
+    "container": (container, 0.06),
+    "growth": (growth, 0.06),
+    "device": (device, 0.05),
+    "solid": (solid, 0.03),
 }
 
 
