@@ -70,6 +70,14 @@ def test_maps_are_cropped_with_the_photo(context):
     assert float(views.normal[0][inside][:, 2].min()) > 0.999
 
 
+@pytest.mark.parametrize(("radius", "kept"), [(24, False), (26, True)])
+def test_what_is_a_quarter_as_large_is_meant_too(context, radius, kept):
+    both = torch.maximum(disc(center=(80, 100), radius=50), disc(center=(240, 100), radius=radius))
+    share = float((segment(photo(both), Maps(), None, Segment(), context).mask > 0.5).float().mean())
+    assert (share < 0.4) == kept
+    assert any("dropped" in line for line in context.warnings) != kept
+
+
 def test_parts_are_picked(context):
     two = torch.maximum(disc(center=(80, 100), radius=50), disc(center=(240, 100), radius=30))
     size = segment(photo(two), Maps(), None, Segment(), context).mask

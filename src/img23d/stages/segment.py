@@ -19,9 +19,10 @@ from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.context import Context
 
-VERSION = 6
+VERSION = 7
 DEFAULT_FOV_DEG = 40.0
 SMALLEST_OBJECT = 16
+SECOND = 0.25  # of the largest part: smaller ones are bystanders, larger ones a second thing that is meant
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def object_alpha(photo: Photo, given: Tensor | None, options: Segment, context: 
 
 
 def keep_component(alpha: Tensor, pick: str, context: Context) -> Tensor:
-    """Keep the largest connected part, or the one under ``pick`` ("x,y" in photo pixels), and parts at least a fifth as large.
+    """Keep the largest connected part, or the one under ``pick`` ("x,y" in photo pixels), and parts at least a quarter as large.
 
     Raises:
         InputError: nothing is in the mask, everything is, or nothing lies under ``pick``.
@@ -131,7 +132,7 @@ def keep_component(alpha: Tensor, pick: str, context: Context) -> Tensor:
             raise InputError(f"nothing was cut out at pick {pick}", "choose a point on the object; see 01_segment/mask.png")
         keep = labels == chosen
     else:
-        big = [index + 1 for index in range(count) if sizes[index] >= 0.2 * sizes.max()]
+        big = [index + 1 for index in range(count) if sizes[index] >= SECOND * sizes.max()]
         keep = torch.isin(torch.from_numpy(labels), torch.tensor(big)).numpy()
     dropped = float(sizes.sum() - inside[keep].sum()) / float(sizes.sum())
     if dropped > 0.02 and not pick:
