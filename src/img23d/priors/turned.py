@@ -27,7 +27,11 @@ COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundred
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
 ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
 EMPTY = 0.9  # share of the cavity in which that must be empty: to hollow out what is solid does more harm than a lid on what is hollow
-TILTS, NEARER = (6.0, 3.0, 1.5, 0.8), 1.25  # degrees, and times as near: steps of the search
+TILTS, LAST_TILTS, NEARER = (
+    (6.0, 3.0, 1.5, 0.8),
+    (0.8, 0.8),
+    1.25,
+)  # degrees, and times as near: steps of the search, the last of them on the picture in full
 
 
 class Trial(NamedTuple):
@@ -54,7 +58,9 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     axis, ends = find_axis(outside, said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known)
     if ends.share < LEAST_SHARE:
         return None
-    axis = most_alike(halved(said), outside, axis, fov_known, thinnest)
+    outline = axis.elevation
+    axis = most_alike(halved(said), outside, axis, outline, COARSE, TILTS, thinnest, not fov_known)
+    axis = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, thinnest, False)
     found = more_likely(said, *lid_and_opening(said, outside, axis, EXACT, thinnest))
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
@@ -62,23 +68,36 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     return Candidate(found.shown, volume, axis.elevation, axis.distance, found.apart)
 
 
-def most_alike(said: Prediction, outside: Tensor, first: Axis, fov_known: bool, thinnest: float) -> Axis:
-    """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette."""
+def most_alike(
+    said: Prediction, outside: Tensor, axis: Axis, outline: float, fineness: tuple[int, int], tilts: tuple[float, ...], thinnest: float,
+    nearer: bool,
+) -> Axis:  # fmt: skip
+    """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette.
+
+    Args:
+        said: the network's answer, in full or halved.
+        outside: (S, S) signed distance to the full silhouette's edge.
+        axis: where the search begins.
+        outline: the elevation that shows most of the silhouette, radians.
+        fineness: of the solids that are tried.
+        tilts: steps of the search, degrees.
+        thinnest: least thickness of walls, half-widths.
+        nearer: whether the camera may also be nearer or farther.
+    """
     tried: dict[Axis, float] = {}
 
     def cost(axis: Axis) -> float:
         if axis not in tried:
-            found = attempt(said, outside, axis, COARSE, thinnest)
-            tilt = math.degrees(axis.elevation - first.elevation) / 10.0
+            found = attempt(said, outside, axis, fineness, thinnest)
+            tilt = math.degrees(axis.elevation - outline) / 10.0
             tried[axis] = found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
         return tried[axis]
 
-    best = first
-    for tilt in TILTS:
-        best = min((best._replace(elevation=best.elevation + k * math.radians(tilt)) for k in (0, -1, 1)), key=cost)
-    if not fov_known:
-        best = min((best._replace(distance=best.distance * factor) for factor in (1.0, NEARER, 1 / NEARER)), key=cost)
-    return best
+    for tilt in tilts:
+        axis = min((axis._replace(elevation=axis.elevation + k * math.radians(tilt)) for k in (0, -1, 1)), key=cost)
+    if nearer:
+        axis = min((axis._replace(distance=axis.distance * factor) for factor in (1.0, NEARER, 1 / NEARER)), key=cost)
+    return axis
 
 
 def attempt(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> Trial:
