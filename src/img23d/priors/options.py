@@ -49,7 +49,7 @@ class TrainOptions:
     ema: float = 0.998
     clip: float = 1.0
     shards: int = 400
-    procedural: int = 450
+    procedural: int = 1500
     variants: int = 0
     workers: int = 0
     draw_device: Literal["cpu", "cuda"] = "cpu"

@@ -19,16 +19,16 @@ from img23d.priors.procedural.vehicles import vehicle
 from img23d.priors.procedural.vessels import vessel
 
 FAMILIES = {
-    "vessel": (vessel, 0.14),
-    "creature": (creature, 0.18),
-    "vehicle": (vehicle, 0.08),
-    "tool": (tool, 0.1),
+    "vessel": (vessel, 0.13),
+    "creature": (creature, 0.16),
+    "vehicle": (vehicle, 0.07),
+    "tool": (tool, 0.09),
     "furniture": (piece, 0.06),
-    "package": (package, 0.08),
-    "wearable": (wearable, 0.16),
+    "package": (package, 0.07),
+    "wearable": (wearable, 0.24),
     "container": (container, 0.06),
-    "growth": (growth, 0.06),
-    "device": (device, 0.05),
+    "growth": (growth, 0.05),
+    "device": (device, 0.04),
     "solid": (solid, 0.03),
 }
 
