@@ -169,6 +169,17 @@ def test_the_normals_tell_a_shallow_dish_from_a_deep_one(elevation):
     assert float((error - error.median()).abs().mean()) < 0.04
 
 
+@pytest.mark.parametrize(("true", "guess", "apart"), [(20.0, 18.0, 6.0), (26.0, 14.0, 3.3), (16.0, 28.0, 7.5)])
+def test_the_last_steps_of_the_search_see_the_picture_in_full(true, guess, apart):
+    """At half size alone they stop where the normals are 7.4, 3.8 and 8.3 degrees apart."""
+    axis = Axis(math.radians(true), 0.0, 4.0)
+    shown = show(turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), THIN), SIZE)
+    said = told(shown, soft(shown), math.radians(guess), 2 * math.atan(1 / axis.distance))
+    found = turned_candidate(said, fov_known=True, thinnest=THIN)
+    assert found is not None and found.apart < apart
+    assert math.degrees(found.elevation) == pytest.approx(true, abs=1.0)
+
+
 def test_a_hollow_wall_is_as_thick_as_asked():
     _, shown = cup()
     said = told(shown, soft(shown), CUP.elevation, 2 * math.atan(1 / CUP.distance))
