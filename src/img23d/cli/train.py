@@ -39,7 +39,7 @@ def prior(
 ) -> None:
     """Train the shape prior: photo to depth, normals, back colours and solid.
 
-    Besides --data it learns from objects made by code (--set procedural=400). Stopped training goes on where it was.
+    Besides --data it learns from objects made by code (1,500, or --set procedural=400). Stopped training goes on where it was.
     """
     from img23d.priors.options import TrainOptions
 
