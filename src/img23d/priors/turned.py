@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.85  # of the silhouette that a turned solid must show
 TURNED = 16.0  # degrees: largest mean angle between its normals and the network's, with what it does not show
+HOPELESS = 8.0  # degrees above that bound, on the picture at half size: not looked at in full
 UNSHOWN = 25.0  # degrees for all of the silhouette: what shows less must look more alike to be taken
 WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
 COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
@@ -55,8 +56,10 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     axis, ends = find_axis(outside, said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known)
     if ends.share < LEAST_SHARE:
         return None
-    outline = axis.elevation
-    axis = most_alike(halved(said), outside, axis, outline, COARSE, TILTS, thinnest, not fov_known)
+    outline, small = axis.elevation, halved(said)
+    axis = most_alike(small, outside, axis, outline, COARSE, TILTS, thinnest, not fov_known)
+    if attempt(small, outside, axis, COARSE, thinnest).apart > TURNED + HOPELESS:
+        return None
     axis = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, thinnest, False)
     found = more_likely(said, *lid_and_opening(said, outside, axis, EXACT, thinnest))
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
