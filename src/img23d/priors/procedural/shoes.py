@@ -137,7 +137,7 @@ def upper(rng: np.random.Generator, style: Style) -> tuple[Part, np.ndarray]:
     if rng.random() < 0.3:
         main[(lateral > 0.85) & (np.abs(row - 0.45) < rng.uniform(0.1, 0.3))] = 4  # side panel
     if rng.random() < 0.3:
-        main[(row < 0.15) & (toe >= 0)] = 2  # foxing
+        main[np.broadcast_to(row < 0.15, main.shape)] = 2  # foxing
     material[len(outer) - 1 :] = 5
     body = plain(random_color(rng)) if rng.random() < 0.4 else woven(rng) if rng.random() < 0.2 else random_paint(rng)
     body = decal(rng, body) if rng.random() < 0.4 else body
