@@ -46,7 +46,8 @@ def test_training_from_a_folder_draws_learns_and_exports(folder, tmp_path, monke
     monkeypatch.setattr(dataset, "SHARD_VISITS", 3)
     monkeypatch.setattr(dataset, "VIEWS", 2)
     told: list[dict[str, float]] = []
-    options = TrainOptions(size="tiny", steps=2, batch=2, shards=1, procedural=0, variants=2, half_size=half_size, validate_minutes=60.0)
+    made = {"procedural": 0, "variants": 2, "resting": 2}
+    options = TrainOptions(size="tiny", steps=2, batch=2, shards=1, half_size=half_size, validate_minutes=60.0, **made)
     last = train_prior(options, [folder], tmp_path / "out", progress=told.append)
     assert last["step"] == 2 and {"iou", "inflated_iou", "elevation_deg"} <= last.keys() and "shard" in told[0]
     learnt = set(ShardFolder(tmp_path / "out" / "cache" / "learning").objects().tolist())
@@ -65,7 +66,7 @@ def test_training_from_a_folder_draws_learns_and_exports(folder, tmp_path, monke
 @pytest.mark.slow
 def test_fresh_samples_come_from_worker_processes_and_a_pack(folder, tmp_path):
     pack_objects(folder, tmp_path / "objects.pack")
-    source = LiveSource([str(tmp_path / "objects.pack")], 0, 0, tmp_path / "solids", 1, batch=2, workers=1, keep=3, begin=2)
+    source = LiveSource([str(tmp_path / "objects.pack")], (0, 0, 0), tmp_path / "solids", 1, batch=2, workers=1, keep=3, begin=2)
     try:
         first, second = source.samples(0), source.samples(1)
         assert len(first) == len(second) == 2 and len(source.latest) <= 3

@@ -33,9 +33,8 @@ def held_out(family: str, share: float = HELD_OUT) -> bool:
 
 def split_objects(sources: Sequence[Source]) -> tuple[list[int], list[int]]:
     """Indices of objects to learn from and of held-out ones; families stay together."""
-    examine = [
-        k for k, source in enumerate(sources) if not isinstance(source, (ProceduralSource, VariantSource)) and held_out(source.family)
-    ]
+    taught = (ProceduralSource, VariantSource, RestingSource)  # whatever their names; made of what is not held out
+    examine = [k for k, source in enumerate(sources) if not isinstance(source, taught) and held_out(source.family)]
     return sorted(set(range(len(sources))) - set(examine)), examine
 
 
@@ -101,6 +100,31 @@ class VariantSource:
         if random.random() < ATTACHED:
             item = attach(item, self.bases[int(random.integers(len(self.bases)))].load(), random)
         return random_deformation(item, random)
+
+
+@dataclass(frozen=True)
+class RestingSource:
+    """An object lying as it may fall, which need not be upright.
+
+    Args:
+        bases: objects to choose from, none of them held out.
+        seed: of the choice and the pose.
+    """
+
+    bases: Sequence[Source]
+    seed: int
+
+    @property
+    def family(self) -> str:
+        """As `img23d.priors.objects.Source.family`."""
+        return f"resting/{self.seed}"
+
+    def load(self) -> TrainingObject:
+        """Make the object."""
+        from img23d.priors.resting import at_rest
+
+        random = np.random.default_rng([self.seed, 6])
+        return at_rest(self.bases[int(random.integers(len(self.bases)))].load(), random)
 
 
 def visits(indices: Sequence[int], seed: int) -> Iterator[int]:

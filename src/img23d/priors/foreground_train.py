@@ -21,7 +21,17 @@ from img23d.priors.dataset import held_out
 from img23d.priors.foreground import WEIGHTS, ForegroundNetwork, box_mean, load_network, network_input
 from img23d.priors.foreground_scenes import ForegroundSample, compose
 from img23d.priors.muon import optimizers
-from img23d.priors.schedule import fraction_done, learning_rate, move_average, read_checkpoint, set_rate, tell, train_on, write_checkpoint
+from img23d.priors.schedule import (
+    fraction_done,
+    learning_rate,
+    mixed_precision,
+    move_average,
+    read_checkpoint,
+    set_rate,
+    tell,
+    train_on,
+    write_checkpoint,
+)  # fmt: skip
 
 CHECKPOINT = "foreground-checkpoint.pt"
 LOG = "foreground-log.jsonl"
@@ -185,7 +195,9 @@ class ForegroundTrainer:
         set_rate(self.optimizers, self.rate())
         inputs, alpha, valid = batch_of(self.draw())
         self.network.train()
-        loss = foreground_loss(self.network(inputs.contiguous(memory_format=torch.channels_last)), alpha, valid)
+        with mixed_precision(inputs.device):
+            logits = self.network(inputs.contiguous(memory_format=torch.channels_last))
+        loss = foreground_loss(logits.float(), alpha, valid)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

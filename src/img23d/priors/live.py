@@ -15,15 +15,12 @@ from img23d.priors.samples import Sample
 from img23d.priors.shards import pack_sample, unpack_sample
 
 
-def draw_forever(
-    places: Sequence[str], procedural: int, variants: int, solids: str, seed: int, worker: int, device: str, drawn: Any
-) -> None:  # fmt: skip
+def draw_forever(places: Sequence[str], made: tuple[int, int, int], solids: str, seed: int, worker: int, device: str, drawn: Any) -> None:
     """A worker: put packed samples into a queue until the trainer ends.
 
     Args:
         places: folders or packs of objects.
-        procedural: how many procedural objects to add.
-        variants: how many deformed and joined ones.
+        made: how many objects made by code to add, how many deformed and joined ones, and how many that lie as they fell.
         solids: folder where carved solids are kept, shared by all workers.
         seed: of the run.
         worker: number of this one.
@@ -36,7 +33,7 @@ def draw_forever(
     from img23d.priors.train import gather_sources
 
     torch.set_num_threads(1)
-    sources = gather_sources(places, procedural, variants)
+    sources = gather_sources(places, *made)
     store = ObjectStore(sources, Path(solids), device)
     learn, _ = split_objects(sources)
     stream = sample_stream(store, learn, seed * 1_000_003 + worker, choose_rasterizer("auto", device))
@@ -48,7 +45,7 @@ class LiveSource:
     """Samples of worker processes; each is used a few times, with other mirrorings and colours.
 
     Args:
-        places, procedural, variants, solids, seed: see `draw_forever`.
+        places, made, solids, seed: see `draw_forever`.
         batch: samples per step.
         workers: processes.
         device: where they draw.
@@ -57,7 +54,7 @@ class LiveSource:
     """
 
     def __init__(
-        self, places: Sequence[str], procedural: int, variants: int, solids: Path, seed: int, batch: int, workers: int,
+        self, places: Sequence[str], made: tuple[int, int, int], solids: Path, seed: int, batch: int, workers: int,
         device: str = "cpu", keep: int = 30_000, begin: int = 2_000,
     ) -> None:  # fmt: skip
         context = torch.multiprocessing.get_context("spawn")
@@ -68,9 +65,7 @@ class LiveSource:
         self.threads = ThreadPoolExecutor(8)
         self.next: dict[int, list[Future[Sample]]] = {}
         self.workers = [
-            context.Process(
-                target=draw_forever, args=(list(places), procedural, variants, str(solids), seed, number, device, self.drawn), daemon=True
-            )
+            context.Process(target=draw_forever, args=(list(places), made, str(solids), seed, number, device, self.drawn), daemon=True)
             for number in range(workers)
         ]
         for process in self.workers:

@@ -26,6 +26,7 @@ class TrainOptions:
         shards: files of about 150 samples rendered beforehand (cpu and tiny); the gpu size renders fresh ones all the time.
         procedural: objects made by code besides those of the data folders.
         variants: bent, twisted and joined objects of the data folders, besides these.
+        resting: objects of the data folders and made by code, lying as they fell instead of standing as modelled, besides these.
         workers: processes that draw (gpu size); 0 means one fewer than there are cores.
         draw_device: where they carve and draw: ``cpu`` or ``cuda``.
         cache: folder for carved solids and samples; "" means ``OUT/cache``.
@@ -51,6 +52,7 @@ class TrainOptions:
     shards: int = 400
     procedural: int = 1500
     variants: int = 0
+    resting: int = 1500
     workers: int = 0
     draw_device: Literal["cpu", "cuda"] = "cpu"
     cache: str = ""

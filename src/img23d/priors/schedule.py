@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +53,13 @@ def set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
     """Give all parameters this learning rate."""
     for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["lr"] = rate
+
+
+def mixed_precision(device: torch.device) -> Any:
+    """bfloat16 where the hardware multiplies it faster, else nothing."""
+    # Any CPU with AVX-512 emulates bfloat16, at half the speed of single precision; these two multiply it, at nearly twice that.
+    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
 @torch.no_grad()

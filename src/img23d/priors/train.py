@@ -8,7 +8,14 @@ from pathlib import Path
 
 from img23d.errors import InputError
 from img23d.priors import frame
-from img23d.priors.dataset import ProceduralSource, VariantSource, split_objects, write_examination_shards, write_learning_shards
+from img23d.priors.dataset import (
+    ProceduralSource,
+    RestingSource,
+    VariantSource,
+    split_objects,
+    write_examination_shards,
+    write_learning_shards,
+)
 from img23d.priors.export import split_file
 from img23d.priors.live import LiveSource
 from img23d.priors.objects import Source
@@ -21,8 +28,8 @@ PART_MB = 16.0
 FINE, COARSE = 80, 64  # samples along each side of carved solids, for pictures of full and half size
 
 
-def gather_sources(places: Sequence[str | Path], procedural: int, variants: int = 0) -> list[Source]:
-    """The objects of all folders and packs, then ``procedural`` ones made by code, then ``variants`` of those not held out.
+def gather_sources(places: Sequence[str | Path], procedural: int, variants: int = 0, resting: int = 0) -> list[Source]:
+    """The objects of all folders and packs, ``procedural`` ones made by code, ``variants`` of those not held out, ``resting`` ones of both.
 
     Raises:
         InputError: there are none, or a place does not exist.
@@ -33,8 +40,10 @@ def gather_sources(places: Sequence[str | Path], procedural: int, variants: int 
             raise InputError(f"there is no folder or pack {place}", "--data FOLDER with textured GLB objects")
         sources.extend(open_sources(place))
     bases = [sources[index] for index in split_objects(sources)[0]]
-    sources.extend(ProceduralSource(seed) for seed in range(procedural))
+    made = [ProceduralSource(seed) for seed in range(procedural)]
+    sources.extend(made)
     sources.extend(VariantSource(bases, seed) for seed in range(variants if bases else 0))
+    sources.extend(RestingSource([*bases, *made], seed) for seed in range(resting if bases or made else 0))
     if not sources:
         raise InputError("no objects to learn from", "--data FOLDER with textured GLB objects, or procedural objects")
     return sources
@@ -69,16 +78,15 @@ def train_prior(
     """
     options, out = resolved(options), Path(out)
     cache = Path(options.cache) if options.cache else out / "cache"
-    sources = gather_sources(data_folders, options.procedural, options.variants)
+    made = options.procedural, options.variants, options.resting
+    sources = gather_sources(data_folders, *made)
     learn, examine = split_objects(sources)
     write_examination_shards(ObjectStore(sources, cache / "solids", resolution=FINE), examine, cache / "examination")
     examination = cache / "examination" if examine else None
     if options.size == "gpu":
         places = [str(place) for place in data_folders]
         workers = options.workers or max((os.cpu_count() or 2) - 1, 1)
-        live = LiveSource(
-            places, options.procedural, options.variants, cache / "solids", options.seed, options.batch, workers, options.draw_device
-        )
+        live = LiveSource(places, made, cache / "solids", options.seed, options.batch, workers, options.draw_device)
         try:
             figures = run_training(options, live, examination, out, resume, progress)
         finally:

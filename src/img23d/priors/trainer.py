@@ -6,9 +6,8 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,7 +23,17 @@ from img23d.priors.muon import optimizers
 from img23d.priors.network import ShapeNetwork
 from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
-from img23d.priors.schedule import fraction_done, learning_rate, move_average, read_checkpoint, set_rate, tell, train_on, write_checkpoint
+from img23d.priors.schedule import (
+    fraction_done,
+    learning_rate,
+    mixed_precision,
+    move_average,
+    read_checkpoint,
+    set_rate,
+    tell,
+    train_on,
+    write_checkpoint,
+)  # fmt: skip
 from img23d.priors.shards import ShardFolder
 from img23d.priors.validate import validate
 
@@ -143,13 +152,6 @@ def begin_with(network: ShapeNetwork, weights: Path) -> None:
         raise WeightsError(f"{weights} is of another width than this network", "--size cpu, which is that of the shipped one") from error
     if lost:
         raise WeightsError(f"{weights} has more blocks than this network", "--size cpu, which is that of the shipped one")
-
-
-def mixed_precision(device: torch.device) -> Any:
-    """bfloat16 where the hardware multiplies it faster, else nothing."""
-    # Any CPU with AVX-512 emulates bfloat16, at half the speed of single precision; these two multiply it, at nearly twice that.
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
 def run_training(
