@@ -1,9 +1,10 @@
 """The whole pipeline on objects whose families the embedded networks have never seen: a markdown table.
 
-usage: python tests/benchmarks/bench_held_out.py DATA OUT [--count 24] [--jobs 1] [--set KEY=VALUE ...]
+usage: python tests/benchmarks/bench_held_out.py DATA OUT [--count 24] [--resting] [--jobs 1] [--set KEY=VALUE ...]
 
 DATA is a folder of textured objects as `img23d train prior --data` takes it. Photos of held-out ones, cut out, 512 px, are rendered into
 OUT/photos (azimuth -60..60, elevation 0..35, field of view 25..45 degrees); `img23d batch` makes OUT/meshes, and goes on where it stopped.
+With --resting as many others are taken, and lie as they fell instead of standing as they were modelled.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from img23d.priors.dataset import split_objects
 from img23d.priors.objects import TrainingObject, normalise
 from img23d.priors.photo_lights import Softbox, Studio
 from img23d.priors.render_photo import Placed, render_photo
+from img23d.priors.resting import at_rest
 from img23d.priors.train import gather_sources
 from img23d.scene import Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
@@ -39,18 +41,21 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--resting", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     options = parser.parse_args()
     sources = gather_sources([options.data], procedural=0)
     random = np.random.default_rng(2026)
-    chosen = [int(index) for index in random.permutation(split_objects(sources)[1])[: options.count]]
+    first = options.count if options.resting else 0
+    chosen = [int(index) for index in random.permutation(split_objects(sources)[1])[first : first + options.count]]
     photos, meshes = options.out / "photos", options.out / "meshes"
     photos.mkdir(parents=True, exist_ok=True)
     items = {}
     for index in chosen:
         name = f"{index:04d}"
-        items[name] = normalise(sources[index].load())
+        loaded = sources[index].load()
+        items[name] = normalise(at_rest(loaded, np.random.default_rng([2026, index, 1])) if options.resting else loaded)
         photograph(items[name], photos / f"{name}.png", np.random.default_rng([2026, index]))
     settings = [word for setting in options.settings for word in ("--set", setting)]
     command = [sys.executable, "-m", "img23d", "batch", str(photos), "--out", str(meshes), "--jobs", str(options.jobs), *settings]

@@ -10,11 +10,12 @@ from img23d.priors import frame
 from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid
 from img23d.priors.cuboid import outline as outline_of_box
 from img23d.priors.embedded import Prediction
-from img23d.priors.primitive import box_candidate, show_box, simplified, turned_candidate
+from img23d.priors.primitive import box_candidate, show_box, simplified
 from img23d.priors.profile import PROFILE, Profile, seen_along_rays, show, turned_profile
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
 from img23d.priors.shown import BINS, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
+from img23d.priors.turned import JUDGED, turned_candidate
 
 SIZE, THIN = 128, 0.06
 CUP = Axis(math.radians(22.0), 0.0, 4.0)
@@ -171,13 +172,23 @@ def test_the_normals_tell_a_shallow_dish_from_a_deep_one(elevation):
 
 @pytest.mark.parametrize(("true", "guess", "apart"), [(20.0, 18.0, 6.0), (26.0, 14.0, 3.3), (16.0, 28.0, 7.5)])
 def test_the_last_steps_of_the_search_see_the_picture_in_full(true, guess, apart):
-    """At half size alone they stop where the normals are 7.4, 3.8 and 8.3 degrees apart."""
+    """At half size alone they stop where the normals are 7.4, 3.8 and 8.1 degrees apart."""
     axis = Axis(math.radians(true), 0.0, 4.0)
-    shown = show(turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), THIN), SIZE)
+    shown = show(turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), JUDGED), SIZE)
     said = told(shown, soft(shown), math.radians(guess), 2 * math.atan(1 / axis.distance))
-    found = turned_candidate(said, fov_known=True, thinnest=THIN)
+    found = turned_candidate(said, fov_known=True, thinnest=JUDGED)
     assert found is not None and found.apart < apart
     assert math.degrees(found.elevation) == pytest.approx(true, abs=1.0)
+
+
+def test_how_thick_walls_shall_be_decides_nothing_but_that():
+    axis = Axis(math.radians(22.0), 0.0, 4.0)
+    shown = show(turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), JUDGED), SIZE)
+    said = told(shown, soft(shown), math.radians(18.0), 2 * math.atan(1 / axis.distance))
+    thin, usual = (turned_candidate(said, True, thinnest) for thinnest in (0.03, JUDGED))
+    assert thin is not None and usual is not None
+    assert (thin.elevation, thin.distance, thin.apart) == (usual.elevation, usual.distance, usual.apart)
+    assert int((thin.volume < 0).sum()) < 0.9 * int((usual.volume < 0).sum())
 
 
 def test_a_hollow_wall_is_as_thick_as_asked():

@@ -24,6 +24,7 @@ TURNED = 16.0  # degrees: largest mean angle between its normals and the network
 HOPELESS = 8.0  # degrees above that bound, on the picture at half size: not looked at in full
 UNSHOWN = 25.0  # degrees for all of the silhouette: what shows less must look more alike to be taken
 WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
+JUDGED = 0.07  # half-widths: least thickness of walls while a solid is sought and judged, or presets would not agree about what is turned
 COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
 ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
@@ -57,21 +58,23 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     if ends.share < LEAST_SHARE:
         return None
     outline, small = axis.elevation, halved(said)
-    axis = most_alike(small, outside, axis, outline, COARSE, TILTS, thinnest, not fov_known)
-    if attempt(small, outside, axis, COARSE, thinnest).apart > TURNED + HOPELESS:
+    axis = most_alike(small, outside, axis, outline, COARSE, TILTS, not fov_known)
+    if attempt(small, outside, axis, COARSE).apart > TURNED + HOPELESS:
         return None
-    axis = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, thinnest, False)
-    found = more_likely(said, *lid_and_opening(said, outside, axis, EXACT, thinnest))
+    axis = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, False)
+    lid, opening = lid_and_opening(said, outside, axis, EXACT, JUDGED)
+    found = more_likely(said, lid, opening)
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
+    if found is opening and thinnest != JUDGED:
+        found = lid_and_opening(said, outside, axis, EXACT, thinnest)[1]._replace(apart=opening.apart)
     volume = seen_along_rays(found.profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
     return Candidate(found.shown, volume, axis.elevation, axis.distance, found.apart)
 
 
 def most_alike(
-    said: Prediction, outside: Tensor, axis: Axis, outline: float, fineness: tuple[int, int], tilts: tuple[float, ...], thinnest: float,
-    nearer: bool,
-) -> Axis:  # fmt: skip
+    said: Prediction, outside: Tensor, axis: Axis, outline: float, fineness: tuple[int, int], tilts: tuple[float, ...], nearer: bool
+) -> Axis:
     """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette.
 
     Args:
@@ -81,14 +84,13 @@ def most_alike(
         outline: the elevation that shows most of the silhouette, radians.
         fineness: of the solids that are tried.
         tilts: steps of the search, degrees.
-        thinnest: least thickness of walls, half-widths.
         nearer: whether the camera may also be nearer or farther.
     """
     tried: dict[Axis, float] = {}
 
     def cost(axis: Axis) -> float:
         if axis not in tried:
-            found = attempt(said, outside, axis, fineness, thinnest)
+            found = attempt(said, outside, axis, fineness)
             tilt = math.degrees(axis.elevation - outline) / 10.0
             tried[axis] = found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
         return tried[axis]
@@ -100,13 +102,13 @@ def most_alike(
     return axis
 
 
-def attempt(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> Trial:
+def attempt(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int]) -> Trial:
     """The largest solid of revolution about an axis, open at the top where that looks more as the network says than a lid."""
-    return min(lid_and_opening(said, outside, axis, fineness, thinnest), key=lambda trial: trial.apart)
+    return min(lid_and_opening(said, outside, axis, fineness, JUDGED), key=lambda trial: trial.apart)
 
 
 def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> tuple[Trial, Trial]:
-    """The largest solid of revolution about an axis, closed and open at the top."""
+    """The largest solid of revolution about an axis, closed and open at the top, with walls at least ``thinnest`` half-widths thick."""
     table = largest_revolution(outside, axis)
     ends = coverage(table, axis, said.mask, fineness)
     lid = turned_profile(table, axis, ends)
