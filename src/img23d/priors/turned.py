@@ -29,8 +29,8 @@ COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundred
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
 ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
 EMPTY = 0.9  # share of the cavity in which that must be empty: to hollow out what is solid does more harm than a lid on what is hollow
-TILTS, NEARER = (6.0, 3.0, 1.5, 0.8), 1.25  # degrees, and times as near: steps of the search
-LAST_TILTS = (0.8, 0.8)  # degrees: its last steps, on the picture in full
+TILTS, NEARER = (6.0, 3.0, 1.5), 1.25  # degrees, and times as near: steps of the search
+LAST_TILTS = (1.5, 0.8, 0.4)  # degrees: its last steps, on the picture in full; where plates look alike is a valley of two degrees
 
 
 class Trial(NamedTuple):
