@@ -95,6 +95,8 @@ def find_cuboid(mask: Tensor, elevation: float, distance: float, distance_known:
         minimize(loss, start, method="Nelder-Mead", options={**settings, "initial_simplex": start + simplex}) for start in starts[:KEPT]
     ]
     best = min(found, key=lambda result: float(result.fun))
+    # Its simplex may have shrunk before it got there: a fresh one about the best reaches the same box from different guesses.
+    best = minimize(loss, best.x, method="Nelder-Mead", options={**settings, "initial_simplex": best.x + simplex / 2})
     box = box_of(best.x)
     box = box._replace(distance=distance) if distance_known else box
     return box, overlap(outline(box), small)

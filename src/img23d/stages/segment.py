@@ -19,7 +19,7 @@ from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.context import Context
 
-VERSION = 7
+VERSION = 8
 DEFAULT_FOV_DEG = 40.0
 SMALLEST_OBJECT = 16
 SECOND = 0.25  # of the largest part: smaller ones are bystanders, larger ones a second thing that is meant
