@@ -277,16 +277,17 @@ def test_a_box_is_found_again():
     assert float((true & ours).sum() / (true | ours).sum()) > 0.8
 
 
-@pytest.mark.parametrize(("turn", "half", "elevation", "distance", "guess"), [
-    (0.6, (0.42, 0.75, 0.28), 15.0, 4.3, 18.0), (0.9, (0.5, 0.6, 0.3), 12.0, 4.5, 11.0),
+@pytest.mark.parametrize(("turn", "half", "elevation", "distance", "guess", "least"), [
+    (0.6, (0.42, 0.75, 0.28), 15.0, 4.3, 18.0, 0.98), (0.9, (0.5, 0.6, 0.3), 12.0, 4.5, 11.0, 0.97),
 ])  # fmt: skip
-def test_the_search_for_a_box_does_not_stop_on_the_way(turn, half, elevation, distance, guess):
+def test_the_search_for_a_box_does_not_stop_on_the_way(turn, half, elevation, distance, guess, least):
     """From these guesses a single descent ends at overlaps of .977 and .964."""
     box = Cuboid((0.0, 0.0), half, turn, math.radians(elevation), distance)
-    mask = torch.nn.functional.interpolate(torch.from_numpy(outline_of_box(box)).float()[None, None], scale_factor=2.0, mode="bilinear")[0, 0]
+    shown = torch.from_numpy(outline_of_box(box)).float()
+    mask = torch.nn.functional.interpolate(shown[None, None], scale_factor=2.0, mode="bilinear")[0, 0]
     depth = 0.95 * (box.corners()[:, 2].max() - box.corners()[:, 2].min())
     found, overlap = find_cuboid(mask, math.radians(guess), 3.4, False, float(depth))
-    assert overlap > 0.975 and found.half == pytest.approx(half, abs=0.04)
+    assert overlap > least and found.half == pytest.approx(half, abs=0.04)
 
 
 def test_a_box_takes_the_place_of_the_networks_bulging_one():
