@@ -38,6 +38,7 @@ LOG = "foreground-log.jsonl"
 BACKGROUND_SIZE = 224
 PHOTOS_HELD_OUT = 0.2
 EDGE_WEIGHT = 5.0
+RECENT = 2000  # pictures of each size to choose from again: composing one takes longer than learning from it
 WARMUP = 0.03  # share of the training during which the rate rises
 
 
@@ -67,7 +68,7 @@ class ForegroundOptions:
     batch: int = 12
     rate: float = 2e-3
     sizes: tuple[int, ...] = (128, 192, 256)
-    fresh: float = 0.6
+    fresh: float = 0.25
     ema: float = 0.998
     backgrounds: int = 1200
     background_photos: str = ""
@@ -186,7 +187,7 @@ class ForegroundTrainer:
         fresh = [compose(rng, self.cutouts, int(rng.integers(len(self.cutouts.alpha))), self.backgrounds, side) for _ in range(want)]
         old = [recent[int(rng.integers(len(recent)))] for _ in range(batch - want)]
         old = [ForegroundSample(*(part[:, ::-1].copy() for part in sample)) if rng.random() < 0.5 else sample for sample in old]
-        self.recent[side] = (recent + fresh)[-400:]
+        self.recent[side] = (recent + fresh)[-RECENT:]
         return fresh + old
 
     def one_step(self) -> None:
