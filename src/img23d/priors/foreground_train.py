@@ -31,7 +31,7 @@ from img23d.priors.schedule import (
     tell,
     train_on,
     write_checkpoint,
-)  # fmt: skip
+)
 
 CHECKPOINT = "foreground-checkpoint.pt"
 LOG = "foreground-log.jsonl"

@@ -33,7 +33,7 @@ from img23d.priors.schedule import (
     tell,
     train_on,
     write_checkpoint,
-)  # fmt: skip
+)
 from img23d.priors.shards import ShardFolder
 from img23d.priors.validate import validate
 
