@@ -58,15 +58,14 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     if ends.share < LEAST_SHARE:
         return None
     outline, small = axis.elevation, halved(said)
-    axis = most_alike(small, outside, axis, outline, COARSE, TILTS, not fov_known)
-    if attempt(small, outside, axis, COARSE).apart > TURNED + HOPELESS:
+    axis, (lid, opening) = most_alike(small, outside, axis, outline, COARSE, TILTS, not fov_known)
+    if min(lid.apart, opening.apart) > TURNED + HOPELESS:
         return None
-    axis = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, False)
-    lid, opening = lid_and_opening(said, outside, axis, EXACT, JUDGED)
+    axis, (lid, opening) = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, False)
     found = more_likely(said, lid, opening)
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
-    if found is opening and thinnest != JUDGED:
+    if found is opening and not math.isclose(thinnest, JUDGED):
         found = lid_and_opening(said, outside, axis, EXACT, thinnest)[1]._replace(apart=opening.apart)
     volume = seen_along_rays(found.profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
     return Candidate(found.shown, volume, axis.elevation, axis.distance, found.apart)
@@ -74,7 +73,7 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
 
 def most_alike(
     said: Prediction, outside: Tensor, axis: Axis, outline: float, fineness: tuple[int, int], tilts: tuple[float, ...], nearer: bool
-) -> Axis:
+) -> tuple[Axis, tuple[Trial, Trial]]:
     """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette.
 
     Args:
@@ -85,26 +84,24 @@ def most_alike(
         fineness: of the solids that are tried.
         tilts: steps of the search, degrees.
         nearer: whether the camera may also be nearer or farther.
+
+    Returns:
+        the axis, and the closed and the open solid about it.
     """
-    tried: dict[Axis, float] = {}
+    tried: dict[Axis, tuple[Trial, Trial]] = {}
 
     def cost(axis: Axis) -> float:
         if axis not in tried:
-            found = attempt(said, outside, axis, fineness)
-            tilt = math.degrees(axis.elevation - outline) / 10.0
-            tried[axis] = found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
-        return tried[axis]
+            tried[axis] = lid_and_opening(said, outside, axis, fineness, JUDGED)
+        found = min(tried[axis], key=lambda trial: trial.apart)
+        tilt = math.degrees(axis.elevation - outline) / 10.0
+        return found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
 
     for tilt in tilts:
         axis = min((axis._replace(elevation=axis.elevation + k * math.radians(tilt)) for k in (0, -1, 1)), key=cost)
     if nearer:
         axis = min((axis._replace(distance=axis.distance * factor) for factor in (1.0, NEARER, 1 / NEARER)), key=cost)
-    return axis
-
-
-def attempt(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int]) -> Trial:
-    """The largest solid of revolution about an axis, open at the top where that looks more as the network says than a lid."""
-    return min(lid_and_opening(said, outside, axis, fineness, JUDGED), key=lambda trial: trial.apart)
+    return axis, tried[axis]
 
 
 def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> tuple[Trial, Trial]:
