@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
+from img23d.priors.carve import view_directions
 from img23d.priors.objects import TrainingObject
 
-DIRECTIONS = 300  # of the vertices of large objects those count that reach farthest in one of these: larger hulls take seconds
+DIRECTIONS = 300  # of more vertices than these, those count that reach farthest in one of as many directions: 10,000 would take 2 s
 LIKELY = 0.02  # poses in which fewer of a hundred drops end are left out
 FLAT = 1e-5  # of its size: how far the centre must lie within the hull; trimesh looks for ever for one within a flat hull
 Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])  # of trimesh's frame, where z is up
@@ -50,8 +52,5 @@ def farthest(vertices: np.ndarray) -> np.ndarray:
     """(M, 3) those of many vertices (N, 3) that reach farthest in any of `DIRECTIONS` directions, spread evenly over the sphere."""
     if len(vertices) <= DIRECTIONS:
         return vertices
-    number = np.arange(DIRECTIONS) + 0.5
-    height, turn = 1.0 - 2.0 * number / DIRECTIONS, np.pi * (1.0 + 5**0.5) * number
-    away = np.sqrt(1.0 - height**2)
-    directions = np.stack([away * np.cos(turn), height, away * np.sin(turn)], -1)
+    directions = view_directions(DIRECTIONS, torch.device("cpu"))[:, 2].numpy()
     return vertices[np.unique((vertices @ directions.T).argmax(0))]
