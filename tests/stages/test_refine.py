@@ -14,7 +14,7 @@ from img23d.ops.topology import euler_characteristic, is_closed, is_closed_manif
 from img23d.scene import Mesh
 from img23d.stages import refine_cubes
 from img23d.stages.refine import refine
-from img23d.stages.refine_grid import field_sdf, finer_for_thin
+from img23d.stages.refine_grid import HeldField, field_sdf, finer_for_thin, with_thin_parts
 from img23d.stages.refine_tets import start
 
 QUICK = Refine(resolution=20, subdivisions=1, steps=24, image_size=96, learning_rate=0.01)
@@ -150,3 +150,32 @@ def test_a_thin_part_that_the_field_has_lost_comes_back(ball, context, extractor
     assert float(bare.vertices[:, 1].abs().max()) < 0.65
     rod = mesh.vertices[mesh.vertices[:, 1].abs() > 0.7]
     assert float(rod[:, 0].abs().max()) < 0.03, "wider than the photo shows it"
+
+
+class LeafOnStalk:
+    """The ball with a small one above it, joined by a stalk thinner than a grid's cell."""
+
+    def sdf(self, x):
+        leaf = Sphere(0.1).sdf(x - torch.tensor([0.0, 0.78, 0.0]))
+        stalk = torch.maximum((x[:, [0, 2]].square().sum(1) + 1e-9).sqrt() - 0.015, torch.maximum(x[:, 1] - 0.78, -x[:, 1]))
+        return torch.minimum(torch.minimum(Sphere(0.6).sdf(x), leaf), stalk)
+
+
+def with_leaf(views, beside):
+    """The ball's views and the leaf's outline, on a stalk of half-width 0.02 that is this much beside its place."""
+    size = views.mask.shape[-1]
+    origin, direction = (part.reshape(-1, 3) for part in views.cameras.rays(size, size))
+    x, y, _ = (origin - direction * (origin[:, 2:] / direction[:, 2:])).unbind(-1)
+    leaf = (torch.hypot(x, y - 0.78) < 0.1) | (((x - beside).abs() < 0.02) & (y > 0) & (y < 0.78))
+    return replace(views, mask=torch.maximum(views.mask, leaf.reshape(1, size, size).to(views.mask)))
+
+
+def test_a_leaf_stays_on_a_stalk_that_the_pictures_show_elsewhere(ball, context):
+    views, field = with_leaf(ball.views(128), 0.045), LeafOnStalk()
+    held = with_thin_parts(field, views, True, 1 / 32)
+    assert isinstance(held, HeldField) and 0 < len(held.necks) < 100
+    places = torch.tensor([[0.0, 0.64, 0.0], [0.0, 0.64, 0.2], [0.6, 0.0, 0.0]])
+    assert held.held(places, 0.1).tolist() == [True, False, False]
+    options = Refine(resolution=32, subdivisions=1, steps=60, image_size=96)
+    mesh = refine(views, field, options, context)
+    assert is_closed_manifold(mesh) and float(mesh.vertices[:, 1].max()) > 0.8

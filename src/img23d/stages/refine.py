@@ -27,9 +27,9 @@ from img23d.ops.topology import largest_components, make_manifold
 from img23d.scene import Mesh, Views
 from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
-from img23d.stages.refine_grid import DeformableGrid, StrandedField, finer_for_thin, incoherence, with_lost_strands
+from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
-VERSION = 5
+VERSION = 6
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 VIEWS_PER_STEP = 2
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
@@ -51,7 +51,7 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context) -> 
         FitError: no surface was left.
     """
     cell = 2.0 / (finer_for_thin(field, options.resolution, context.device) << options.subdivisions)
-    field = with_lost_strands(field, views, pieces(views) == 1, cell)
+    field = with_thin_parts(field, views, pieces(views) == 1, cell)
     state = GRIDS[options.extractor](field, options, context)
     parts = max(1, options.subdivisions)
     first = round(options.steps * FIRST_PART) if options.subdivisions else 0
@@ -75,7 +75,7 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
     edges = state.edges()
     generator = context.generator()
     learnt = state.learnt(options, 0.5 ** (begin > 0))
-    if isinstance(field, StrandedField):  # thinner than the pictures' pixels, a strand would be worn through
+    if isinstance(field, HeldField):
         held = field.held(state.vertices().detach(), 2 * state.spacing)
         for group in learnt:
             if group["params"][0] is state.change or group["params"][0] is state.offset:
@@ -147,7 +147,7 @@ def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refi
         # only what a view looks at has a right to be rough
         rounds = round(options.smooth_unseen * state.smoothing)
         mesh = taubin(mesh, rounds, turned_away(mesh, views.cameras))
-        if isinstance(field, StrandedField):  # the grid could not show them as thin as they are
+        if isinstance(field, HeldField):  # the grid could not show them as thin as they are
             mesh = Mesh(field.drawn_in(mesh.vertices, 4 * state.spacing), mesh.faces)
         return make_manifold(mesh)
 

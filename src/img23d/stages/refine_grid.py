@@ -9,6 +9,7 @@ from torch import Tensor
 
 from img23d.config import Refine
 from img23d.fields.grid import SdfField
+from img23d.ops.necks import necks
 from img23d.ops.strands import Balls, ball_distance, drawn_in, large_parts, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
 from img23d.scene import Views
@@ -20,6 +21,7 @@ THIN = 0.05  # object units: half-width of what counts as a strand
 SEARCHED = 112  # samples along each side of the volume in which lost parts are searched for
 CRUMB = 0.03  # share of the largest part's volume: smaller parts are crumbs, as are left of a strand
 STRAND = 0.7  # cells: radius of strands that a grid shows in one piece
+NECK = 0.01  # object units: what is joined by less depth than this may be worn through
 SMALL_AREA, FINEST = 2.0, 1.5  # square object units; the cube has 24
 
 
@@ -101,9 +103,37 @@ class StrandedField:
         return drawn_in(vertices, self.balls, torch.where(self.held(vertices, reach), (own / reach).clamp(0, 1), 0.0))
 
 
+class HeldField:
+    """A field and where it is to stay as it is: thinner than the pictures' pixels, strands and necks would be worn through.
+
+    Args:
+        field: with the strands that were lost, if any.
+        necks: (K, 3) places where parts hang together by very little; see `img23d.ops.necks`.
+    """
+
+    def __init__(self, field: SdfField, necks: Tensor) -> None:
+        self.field, self.necks = field, necks
+
+    def sdf(self, x: Tensor) -> Tensor:
+        """(N, 3) -> (N,) signed distance."""
+        return self.field.sdf(x)
+
+    def held(self, x: Tensor, reach: float) -> Tensor:
+        """(N,) bool: within ``reach`` of a neck or of a strand."""
+        from scipy.spatial import cKDTree
+
+        apart, _ = cKDTree(self.necks.cpu().numpy()).query(x.cpu().numpy(), distance_upper_bound=reach)
+        near = torch.from_numpy(apart < reach).to(x.device)
+        return near | self.field.held(x, reach) if isinstance(self.field, StrandedField) else near
+
+    def drawn_in(self, vertices: Tensor, reach: float) -> Tensor:
+        """(N, 3) vertices of the surface, those on strands moved to where the photo shows the strands' edges."""
+        return self.field.drawn_in(vertices, reach) if isinstance(self.field, StrandedField) else vertices
+
+
 @torch.no_grad()
-def with_lost_strands(field: SdfField, views: Views, whole: bool, cell: float) -> SdfField:
-    """The field, and what the photo's silhouette shows of thin parts that it has lost.
+def with_thin_parts(field: SdfField, views: Views, whole: bool, cell: float) -> SdfField:
+    """The field, what the photo's silhouette shows of thin parts that it has lost, and where it is thin enough to be held.
 
     Args:
         field: to begin with.
@@ -115,7 +145,10 @@ def with_lost_strands(field: SdfField, views: Views, whole: bool, cell: float) -
     volume = field.sdf(points).reshape((SEARCHED,) * 3)
     volume = large_parts(volume, CRUMB) if whole else volume
     balls = lost_strands(volume, views, THIN, STRAND * cell, whole)
-    return field if balls is None else StrandedField(volume, balls)
+    thin = necks(volume, NECK)
+    if balls is not None:
+        field = StrandedField(volume, balls)
+    return field if balls is None and not len(thin) else HeldField(field, thin)
 
 
 @torch.no_grad()
