@@ -38,6 +38,8 @@ class Relief:
     def gradient(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3) slopes along the axes at places (N, 3), and (N,) heights as standard scores."""
         steps = torch.cat([torch.zeros(1, 3), torch.eye(3)]).to(points) * STEP
+        if not len(points):  # a sheet seen edge on
+            return points.new_zeros(0, 3), points.new_zeros(0)
         heights = self.field((points + steps[:, None]).reshape(-1, 3)).reshape(4, -1)
         change = (heights[1:] - heights[:1]).T / STEP
         steep = change.square().sum(-1).sqrt()
@@ -46,7 +48,7 @@ class Relief:
         change = change * (self.slope / typical.clamp(min=1e-9))
         change = change * (STEEPEST / (STEEPEST + change.square().sum(-1, keepdim=True).sqrt()))
         height = heights[0]
-        return change, (height - height.mean()) / height.std().clamp(min=1e-9)
+        return change, (height - height.mean()) / height.std(correction=0).clamp(min=1e-9)
 
     def bend(self, points: Tensor, normals: Tensor, views: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
         """Normals of the bumpy surface, and how much light its hollows leave.
