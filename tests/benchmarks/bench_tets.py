@@ -20,10 +20,11 @@ from img23d.backends.tetrahedra import BackendTetrahedra, choose_tetrahedra
 from img23d.errors import BackendError
 from img23d.ops.band import surface_band
 from img23d.ops.decimate import decimate
+from img23d.ops.edges import edge_table, face_pairs
 from img23d.ops.march import marching_tetrahedra
-from img23d.ops.mesh_losses import face_pairs, laplacian_loss, normal_consistency
+from img23d.ops.mesh_losses import laplacian_loss, normal_consistency
 from img23d.ops.subdivide import subdivide
-from img23d.ops.tetgrid import tet_grid
+from img23d.ops.tetgrid import grid_edges, tet_grid
 from img23d.ops.topology import is_closed_manifold, make_manifold
 from img23d.scene import Mesh, TetGrid
 
@@ -67,7 +68,7 @@ def main() -> None:
     vertices, faces, _ = marching_tetrahedra(fine.vertices, fine.tets, fine_sdf)
     mesh = Mesh(vertices, faces)
     size, moving = f"{len(faces)} faces", vertices.clone().requires_grad_()
-    row("face pairs", size, lambda _: face_pairs(faces), only_ours=True)
+    row("edges and face pairs", size, lambda _: face_pairs(edge_table(faces, len(vertices))), only_ours=True)
     row("normal consistency, with gradient", size, lambda _: normal_consistency(moving, faces).backward(), only_ours=True)
     row("Laplacian, with gradient", size, lambda _: laplacian_loss(moving, faces).backward(), only_ours=True)
     row("is closed and manifold", size, lambda _: is_closed_manifold(mesh), only_ours=True)
@@ -80,6 +81,8 @@ def march_rows(row: Callable[..., None], where: str, grid: TetGrid, sdf: torch.T
     place, distance = grid.vertices.clone().requires_grad_(), sdf.clone().requires_grad_()
     size = f"{len(grid.tets)} tets"
     row(f"march, {where}", size, lambda b: b.marching_tetrahedra(grid.vertices, grid.tets, sdf))
+    known = grid_edges(grid.tets, len(grid.vertices))
+    row(f"march with known edges, {where}", size, lambda b: b.marching_tetrahedra(grid.vertices, grid.tets, sdf, known), only_ours=True)
     row(f"march with gradient, {where}", size, lambda b: b.marching_tetrahedra(place, grid.tets, distance)[0].sum().backward())
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from img23d.ops.march import interpolate_edges, marching_tetrahedra, move_zeros
-from img23d.ops.tetgrid import tet_grid
+from img23d.ops.tetgrid import grid_edges, tet_grid, unique_edges
 from img23d.ops.topology import area, euler_characteristic, face_areas, is_closed_manifold, volume
 from img23d.scene import Mesh
 
@@ -154,3 +154,16 @@ def test_growing_the_distance_moves_the_surface_against_its_normal():
     enclosed = (torch.linalg.cross(a, b) * c).sum() / 6
     (change,) = torch.autograd.grad(enclosed, shift)
     assert float(change) == pytest.approx(-4 * math.pi * 0.7**2, rel=0.02)  # the volume shrinks by the area
+
+
+def test_a_grid_whose_edges_are_known_gives_the_same_surface():
+    grid = tet_grid(5)
+    known = grid_edges(grid.tets, len(grid.vertices))
+    assert torch.equal(known.ends, unique_edges(grid.tets, len(grid.vertices)))
+    for sdf in (
+        sphere(grid.vertices),
+        torch.randn(len(grid.vertices), generator=torch.Generator().manual_seed(4)),
+        torch.ones(len(grid.vertices)),
+    ):
+        found, again = marching_tetrahedra(grid.vertices, grid.tets, sdf), marching_tetrahedra(grid.vertices, grid.tets, sdf, known)
+        assert all(torch.equal(one, other) for one, other in zip(found, again))

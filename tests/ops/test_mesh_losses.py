@@ -5,14 +5,13 @@ import math
 import pytest
 import torch
 
+from img23d.ops.edges import edge_table
 from img23d.ops.march import marching_tetrahedra
 from img23d.ops.mesh_losses import (
     amips,
     equivolume,
     face_normals,
-    face_pairs,
     laplacian_loss,
-    mesh_edges,
     normal_consistency,
     sdf_sign_regularizer,
     tet_volumes,
@@ -44,22 +43,6 @@ def test_cube_normals_point_outwards():
     assert torch.equal(face_normals(CUBE, flat), torch.zeros(1, 3, dtype=torch.float64))
 
 
-def test_pairs_agree_with_a_slow_search():
-    _, faces = blob()
-    pairs = {frozenset(pair) for pair in face_pairs(faces).tolist()}
-    assert len(pairs) == len(faces) * 3 // 2
-    for one, other in list(pairs)[::50]:
-        assert len(set(faces[one].tolist()) & set(faces[other].tolist())) == 2
-
-
-def test_edges_with_one_or_three_faces_make_no_pair():
-    assert face_pairs(torch.tensor([[0, 1, 2]])).shape == (0, 2)
-    book = torch.tensor([[0, 1, 2], [0, 1, 3], [0, 1, 4]])  # three pages on one spine
-    assert face_pairs(book).shape == (0, 2)
-    assert face_pairs(torch.tensor([[0, 1, 2], [1, 0, 3]])).tolist() == [[0, 1]]
-    assert face_pairs(torch.zeros(0, 3, dtype=torch.int64)).shape == (0, 2)
-
-
 def test_normal_consistency_of_a_cube_counts_its_right_angles():
     # 18 edges: 12 right angles (1 - cos = 1) and 6 flat diagonals.
     assert float(normal_consistency(CUBE, CUBE_FACES)) == pytest.approx(12 / 18)
@@ -78,11 +61,13 @@ def test_mesh_losses_do_not_change_when_the_mesh_is_moved_or_its_faces_shuffled(
 def test_laplacian_agrees_with_a_loop_and_pulls_towards_the_neighbours():
     vertices, faces = blob(3)
     neighbours = {i: set() for i in range(len(vertices))}
-    for a, b in mesh_edges(faces).tolist():
+    table = edge_table(faces, len(vertices))
+    for a, b in zip(table.low.tolist(), table.high.tolist()):
         neighbours[a].add(b)
         neighbours[b].add(a)
     slow = torch.stack([vertices[sorted(neighbours[i])].mean(0) - vertices[i] for i in range(len(vertices))])
     assert torch.allclose(uniform_laplacian(vertices, faces), slow)
+    assert torch.equal(uniform_laplacian(vertices, faces, table), uniform_laplacian(vertices, faces))
     spike = vertices.clone()
     spike[0] *= 1.5
     assert float(laplacian_loss(spike, faces)) > float(laplacian_loss(vertices, faces))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from img23d.ops.march import move_zeros, surface_topology
 from img23d.ops.subdivide import select_tets, shortest_diagonal_first
+from img23d.ops.tetgrid import GridEdges
 from img23d.scene import TetGrid
 
 
@@ -28,12 +29,12 @@ def probe() -> tuple[Any, Any]:
     return marching_tetrahedra, subdivide_tetmesh
 
 
-def march(vertices: Tensor, tets: Tensor, sdf: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def march(vertices: Tensor, tets: Tensor, sdf: Tensor, known: GridEdges | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """As `img23d.ops.march.marching_tetrahedra`; the edges are found by ours, in the order that both use."""
     sdf = move_zeros(sdf)
     surface_vertices, faces = probe()[0](vertices[None], tets, sdf[None])
     with torch.no_grad():
-        edges, _ = surface_topology(tets, sdf)
+        edges, _ = surface_topology(tets, sdf, known)
     return surface_vertices[0], faces[0], edges
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from img23d.ops.edges import EdgeTable
 from img23d.ops.interpolate import fragments, to_image
 from img23d.ops.raster import NEAR
 
@@ -67,11 +68,11 @@ def face_ids(points: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
     return torch.where(found >= 0, drawn[found.clamp(min=0)], ids)
 
 
-def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tensor:
+def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Tensor:
     """nvdiffrast's own antialiasing: faster than `img23d.ops.antialias.antialias`, but blind to faces thinner than a pixel.
 
     Its silhouette edges are looked for among the edges of the visible pixel's own face only. On smooth closed meshes, whose faces are
-    seen edge-on at the silhouette, most of the gradient is lost.
+    seen edge-on at the silhouette, most of the gradient is lost. It finds its edges itself, without the ``table``.
     """
     library = importlib.import_module("nvdiffrast.torch")
     seen = fragments(ids, points.detach(), faces)

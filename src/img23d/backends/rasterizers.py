@@ -12,13 +12,14 @@ from torch import Tensor
 
 from img23d.errors import BackendError
 from img23d.ops.antialias import antialias
+from img23d.ops.edges import EdgeTable
 from img23d.ops.raster import NEAR, face_ids
 
 __all__ = ["NEAR", "BackendRasterizer", "RasterizerName", "choose_rasterizer"]
 
 RasterizerName = Literal["auto", "torch", "numba", "open3d", "nvdiffrast"]
 FaceIds = Callable[[Tensor, Tensor, int, int], Tensor]
-Antialias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Antialias = Callable[[Tensor, Tensor, Tensor, Tensor, EdgeTable | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class BackendRasterizer:
         """
         return self.find_faces(points, faces, height, width)
 
-    def antialias(self, image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tensor:
+    def antialias(self, image: Tensor, ids: Tensor, points: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Tensor:
         """As `img23d.ops.antialias.antialias`."""
-        return self.smooth(image, ids, points, faces)
+        return self.smooth(image, ids, points, faces, table)
 
 
 def choose_rasterizer(name: RasterizerName = "auto", device: torch.device | str = "cpu", own_antialias: bool = False) -> BackendRasterizer:

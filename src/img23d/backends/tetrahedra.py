@@ -12,10 +12,11 @@ from torch import Tensor
 from img23d.errors import BackendError
 from img23d.ops.march import marching_tetrahedra
 from img23d.ops.subdivide import subdivide
+from img23d.ops.tetgrid import GridEdges
 from img23d.scene import TetGrid
 
 TetrahedraName = Literal["auto", "torch", "kaolin"]
-March = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+March = Callable[[Tensor, Tensor, Tensor, GridEdges | None], tuple[Tensor, Tensor, Tensor]]
 Subdivide = Callable[..., tuple[TetGrid, tuple[Tensor, ...]]]
 
 KAOLIN_HINT = (
@@ -38,9 +39,11 @@ class BackendTetrahedra:
     march: March
     split: Subdivide
 
-    def marching_tetrahedra(self, vertices: Tensor, tets: Tensor, sdf: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def marching_tetrahedra(
+        self, vertices: Tensor, tets: Tensor, sdf: Tensor, known: GridEdges | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """Surface vertices (M, 3), faces (F, 3) and grid edges (M, 2); see `img23d.ops.march.marching_tetrahedra`."""
-        return self.march(vertices, tets, sdf)
+        return self.march(vertices, tets, sdf, known)
 
     def subdivide(self, grid: TetGrid, *features: Tensor, selected: Tensor | None = None) -> tuple[TetGrid, tuple[Tensor, ...]]:
         """The grid with eight tets for one, and its features; see `img23d.ops.subdivide.subdivide`."""

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from img23d.ops.constants import constant
+from img23d.ops.edges import EdgeTable
 from img23d.ops.silhouette import Silhouette, silhouette_edges
 
 
-def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tensor:
+def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Tensor:
     """Smooth silhouettes, so that the picture has a gradient with respect to the vertices that make them.
 
     A horizontal pixel pair looks at steep edges only and a vertical pair at flat ones: each edge then moves the picture by its own
@@ -26,6 +27,7 @@ def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tens
         ids: (V, H, W) int64 from a rasteriser, -1 where nothing is hit.
         points: (V, N, 3) projected vertices: x, y image fractions and z-depth.
         faces: (F, 3) int64.
+        table: `edge_table` of the faces, when already known.
 
     Returns:
         (V, H, W, C); differs from ``image`` only beside silhouettes.
@@ -38,7 +40,7 @@ def antialias(image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tens
     """
     _, height, width, channels = image.shape
     size = constant((width, height), points)
-    edges = silhouette_edges(points.detach(), faces)
+    edges = silhouette_edges(points.detach(), faces, table)
     receivers, givers, amounts = [], [], []
     for axis in (0, 1):
         cut = crossings(edges, ids, points.detach(), faces, axis)

@@ -6,82 +6,59 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.ops.edges import EdgeTable, edge_table, face_pairs
+from img23d.ops.normals import area_vectors
+
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """(F, 3) unit outward normals; the zero vector for faces without area."""
-    a, b, c = vertices[faces].unbind(1)
-    return F.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-20)
+    return F.normalize(torch.stack(area_vectors(vertices, faces), -1), dim=-1, eps=1e-20)
 
 
-def face_pairs(faces: Tensor) -> Tensor:
-    """The faces that share an edge.
-
-    Args:
-        faces: (F, 3) int64.
-
-    Returns:
-        (P, 2) int64 face numbers, one row per edge that exactly two faces share.
-    """
-    if not len(faces):
-        return faces.new_zeros(0, 2)
-    low, high = _half_edges(faces)
-    order = torch.argsort(low * (faces.max() + 1) + high, stable=True)
-    low, high, owner = low[order], high[order], order % len(faces)
-    same = (low[1:] == low[:-1]) & (high[1:] == high[:-1])
-    before, after = F.pad(same, (1, 0)), F.pad(same, (0, 1))
-    exactly_two = torch.nonzero(same & ~before[:-1] & ~after[1:])[:, 0]
-    return torch.stack([owner[:-1][exactly_two], owner[1:][exactly_two]], -1)
-
-
-def mesh_edges(faces: Tensor) -> Tensor:
-    """(E, 2) int64: each edge of a mesh once, first end smaller, in lexicographic order."""
-    if not len(faces):
-        return faces.new_zeros(0, 2)
-    low, high = _half_edges(faces)
-    count = faces.max() + 1
-    keys = torch.unique(low * count + high)
-    return torch.stack([keys // count, keys % count], -1)
-
-
-def normal_consistency(vertices: Tensor, faces: Tensor, pairs: Tensor | None = None) -> Tensor:
+def normal_consistency(vertices: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Tensor:
     """How much neighbouring faces disagree: the mean of 1 - cos of the angle between their normals.
 
     Args:
         vertices: (N, 3) object units.
         faces: (F, 3) int64.
-        pairs: (P, 2) `face_pairs` of the faces, when already known.
+        table: `edge_table` of the faces, when already known.
 
     Returns:
         Scalar, 0 for a flat mesh.
     """
-    pairs = face_pairs(faces) if pairs is None else pairs
-    normals = face_normals(vertices, faces)
-    return (1 - (normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(-1)).mean() if len(pairs) else vertices.sum() * 0
+    pairs = face_pairs(edge_table(faces, len(vertices)) if table is None else table)
+    if not len(pairs):
+        return vertices.sum() * 0
+    one, other = (column.contiguous() for column in pairs.unbind(1))
+    # Axis by axis: see `img23d.ops.normals`.
+    x, y, z = (axis.index_select(0, one) * axis.index_select(0, other) for axis in face_normals(vertices, faces).unbind(1))
+    return (1 - (x + y + z)).mean()
 
 
-def uniform_laplacian(vertices: Tensor, faces: Tensor, edges: Tensor | None = None) -> Tensor:
+def uniform_laplacian(vertices: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Tensor:
     """How far vertices lie from the mean of their neighbours.
 
     Args:
         vertices: (N, 3) object units.
         faces: (F, 3) int64.
-        edges: (E, 2) `mesh_edges` of the faces, when already known.
+        table: `edge_table` of the faces, when already known.
 
     Returns:
         (N, 3) mean of the neighbours minus the vertex; zero for vertices without edges.
 
     Reference: Sorkine et al., Laplacian Surface Editing (2004), equation 1, with uniform weights and the sign turned.
     """
-    edges = mesh_edges(faces) if edges is None else edges
-    both = torch.cat([edges, edges.flip(1)])
-    degree = torch.zeros_like(vertices[:, 0]).index_add(0, both[:, 0], torch.ones_like(vertices[both[:, 0], 0]))
-    total = torch.zeros_like(vertices).index_add(0, both[:, 0], vertices[both[:, 1]])
-    return total / degree.clamp(min=1)[:, None] - vertices * (degree > 0)[:, None]
+    low, high, *_ = edge_table(faces, len(vertices)) if table is None else table
+    zero, one = torch.zeros_like(vertices[:, 0]), torch.ones_like(low, dtype=vertices.dtype)
+    degree = zero.index_add(0, low, one).index_add(0, high, one)
+    axes = vertices.unbind(1)
+    total = [zero.index_add(0, low, axis.index_select(0, high)).index_add(0, high, axis.index_select(0, low)) for axis in axes]
+    return torch.stack(total, -1) / degree.clamp(min=1)[:, None] - vertices * (degree > 0)[:, None]
 
 
-def laplacian_loss(vertices: Tensor, faces: Tensor, edges: Tensor | None = None) -> Tensor:
+def laplacian_loss(vertices: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Tensor:
     """Scalar: the mean squared length of `uniform_laplacian`, object units squared."""
-    return uniform_laplacian(vertices, faces, edges).square().sum(-1).mean()
+    return uniform_laplacian(vertices, faces, table).square().sum(-1).mean()
 
 
 def sdf_sign_regularizer(sdf: Tensor, edges: Tensor) -> Tensor:
@@ -97,10 +74,12 @@ def sdf_sign_regularizer(sdf: Tensor, edges: Tensor) -> Tensor:
     Reference: Munkberg et al., Extracting Triangular 3D Models, Materials, and Lighting From Images (2022), equation 3: on edges
         whose ends differ in sign, the binary cross-entropy of one end's distance as logit against the other end's sign.
     """
-    ends = sdf[edges]
-    ends = ends[(ends[:, 0] > 0) != (ends[:, 1] > 0)]
-    if not len(ends):
+    outside = sdf > 0
+    first, second = edges.unbind(1)
+    crossing = torch.nonzero(outside.index_select(0, first) != outside.index_select(0, second))[:, 0]
+    if not len(crossing):
         return sdf.sum() * 0
+    ends = torch.stack([sdf.index_select(0, end.index_select(0, crossing)) for end in (first, second)], -1)
     sign = (ends > 0).to(sdf.dtype)
     return F.binary_cross_entropy_with_logits(ends, sign.flip(1).detach(), reduction="none").sum(-1).mean()
 
@@ -147,9 +126,3 @@ def amips(vertices: Tensor, tets: Tensor, rest_vertices: Tensor) -> Tensor:
     determinant = (torch.linalg.cross(jacobian[:, 0], jacobian[:, 1]) * jacobian[:, 2]).sum(-1)
     energy = jacobian.square().sum((-1, -2)) / (determinant.square() + 1e-10).pow(1 / 3)
     return (energy * (determinant >= 0)).mean()
-
-
-def _half_edges(faces: Tensor) -> tuple[Tensor, Tensor]:
-    """Smaller and larger end of all 3 F face sides: first all sides 0-1, then 1-2, then 2-0."""
-    first, second = faces.T.reshape(-1), faces.roll(-1, 1).T.reshape(-1)
-    return torch.minimum(first, second), torch.maximum(first, second)

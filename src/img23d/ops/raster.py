@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from img23d.ops.constants import constant
+from img23d.ops.edges import EdgeTable
 
 NEAR = 1e-4
 """Smallest z-depth, object units, that a corner may have: nothing is clipped, a face that comes nearer is left out whole."""
@@ -26,7 +27,7 @@ class Rasterizer(Protocol):
     def face_ids(self, points: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
         """As `face_ids` below."""
 
-    def antialias(self, image: Tensor, ids: Tensor, points: Tensor, faces: Tensor) -> Tensor:
+    def antialias(self, image: Tensor, ids: Tensor, points: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Tensor:
         """As `img23d.ops.antialias.antialias`."""
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from img23d.ops.edges import EdgeTable
 from img23d.ops.interpolate import Fragments, fragments, interpolate, to_image
 from img23d.ops.normals import TINY, face_normals, vertex_normals
 from img23d.ops.raster import Rasterizer
@@ -47,6 +48,7 @@ def render(
     rasterizer: Rasterizer,
     attributes: Tensor | None = None,
     normals: Literal["vertex", "face"] = "vertex",
+    table: EdgeTable | None = None,
 ) -> Rendering:
     """Render a mesh with antialiased silhouettes.
 
@@ -61,6 +63,7 @@ def render(
         rasterizer: from `img23d.backends.rasterizers.choose_rasterizer`.
         attributes: (N, C) per vertex. When there are three or more channels, the first three are the sRGB colour; else it is grey.
         normals: "vertex" for smooth shading with `vertex_normals`, "face" for the faces' own.
+        table: `edge_table` of the faces, when already known.
 
     Returns:
         The pictures. What a pixel with mask 0 holds is 0.
@@ -77,7 +80,7 @@ def render(
     if attributes is not None:
         layers.append(interpolate(seen, attributes))
     sharp = to_image(seen, torch.cat(layers, -1))
-    image = undo_coverage(sharp, rasterizer.antialias(sharp, ids, points, mesh.faces))
+    image = undo_coverage(sharp, rasterizer.antialias(sharp, ids, points, mesh.faces, table))
     mask, depth, normal, extra = image[..., 0], image[..., 1], image[..., 2:5], image[..., 5:]
     rgb = extra[..., :3] if extra.shape[-1] >= 3 else torch.full_like(normal, GREY)
     return Rendering(Views(cameras, rgb, mask, depth, normal), ids, None if attributes is None else extra, seen)

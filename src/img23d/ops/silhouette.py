@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from img23d.ops.edges import EdgeTable, edge_table
 from img23d.ops.raster import NEAR
 
 
@@ -27,14 +28,15 @@ class Silhouette:
     side: Tensor
 
 
-def silhouette_edges(points: Tensor, faces: Tensor) -> Silhouette:
+def silhouette_edges(points: Tensor, faces: Tensor, table: EdgeTable | None = None) -> Silhouette:
     """The edges behind which the surface turns away, and the borders of open surfaces, hidden ones included.
 
     Args:
         points: (V, N, 3) projected vertices: x, y image fractions and z-depth. Faces that the rasteriser leaves out do not count.
         faces: (F, 3) int64, in any winding.
+        table: `edge_table` of the faces, when already known.
     """
-    low, high, group, order, sign = edge_table(faces, points.shape[1])
+    low, high, group, order, sign = edge_table(faces, points.shape[1]) if table is None else table
     corners, face = [corner.contiguous() for corner in faces.unbind(1)], order % max(len(faces), 1)
     sign = sign.to(points.dtype)
     found = []
@@ -50,22 +52,3 @@ def silhouette_edges(points: Tensor, faces: Tensor) -> Silhouette:
         edge = torch.nonzero((total.abs() == weight) & (weight > 0))[:, 0]
         found.append((torch.full_like(edge, view), low[edge], high[edge], torch.sign(total[edge])))
     return Silhouette(*(torch.cat(parts) for parts in zip(*found)))
-
-
-def edge_table(faces: Tensor, vertices: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The edges of a mesh.
-
-    Returns:
-        the two vertices of each of the E edges, smaller index first, (E,) and (E,); and for each of the 3 F half-edges in sorted
-        order its edge (3 F,), its place k * F + f (3 F,) as corner k to k + 1 of face f, and +1 where it runs from the smaller
-        vertex to the larger, else -1 (3 F,).
-    """
-    a, b, c = (corner.contiguous() for corner in faces.unbind(1))
-    start, stop = torch.cat([a, b, c]), torch.cat([b, c, a])
-    key, order = torch.sort(torch.minimum(start, stop) * vertices + torch.maximum(start, stop))
-    fresh = torch.ones_like(key, dtype=torch.bool)
-    fresh[1:] = key[1:] != key[:-1]
-    edges = key[fresh]
-    low = torch.div(edges, max(vertices, 1), rounding_mode="floor")
-    sign = torch.where(start < stop, 1, -1).index_select(0, order)
-    return low, edges - low * vertices, fresh.cumsum(0) - 1, order, sign

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.ops.edges import edge_table
 from img23d.ops.mesh_losses import uniform_laplacian
 from img23d.ops.normals import vertex_normals
 from img23d.scene import Cameras, Mesh
@@ -24,10 +25,10 @@ def taubin(mesh: Mesh, rounds: int, share: Tensor | None = None) -> Mesh:
 
     Reference: Taubin, A signal processing approach to fair surface design (1995).
     """
-    vertices = mesh.vertices
+    vertices, table = mesh.vertices, edge_table(mesh.faces, len(mesh.vertices))
     for _ in range(rounds):
         for factor in (SHRINK, GROW):
-            step = factor * uniform_laplacian(vertices, mesh.faces)
+            step = factor * uniform_laplacian(vertices, mesh.faces, table)
             vertices = vertices + (step if share is None else step * share[:, None])
     return Mesh(vertices, mesh.faces)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -38,16 +40,26 @@ def tet_grid(resolution: int, half: float = 1.0) -> TetGrid:
     return TetGrid(vertices, tets)
 
 
-def unique_edges(tets: Tensor, vertex_count: int) -> Tensor:
-    """All edges of a tetrahedral grid, each once.
+class GridEdges(NamedTuple):
+    """The E edges of a tetrahedral grid of T tets.
 
     Args:
-        tets: (T, 4) int64.
-        vertex_count: number of grid vertices N.
-
-    Returns:
-        (E, 2) int64, first end smaller than second, in lexicographic order.
+        ends: (E, 2) int64, first end smaller than second, in lexicographic order.
+        of_tet: (T, 6) int32, the edges of each tet in the order of `TET_EDGES`.
     """
+
+    ends: Tensor
+    of_tet: Tensor
+
+
+def grid_edges(tets: Tensor, vertex_count: int) -> GridEdges:
+    """Number the edges of a tetrahedral grid (T, 4) int64 of N vertices."""
+    keys, number = torch.unique(edge_keys(tets, vertex_count), return_inverse=True)
+    return GridEdges(torch.stack([keys // max(vertex_count, 1), keys % max(vertex_count, 1)], -1), number.int())
+
+
+def unique_edges(tets: Tensor, vertex_count: int) -> Tensor:
+    """(E, 2) int64 ends of all edges of a tetrahedral grid, each once, as `GridEdges` has them."""
     keys = torch.unique(edge_keys(tets, vertex_count))
     return torch.stack([keys // vertex_count, keys % vertex_count], -1)
 

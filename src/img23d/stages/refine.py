@@ -19,6 +19,7 @@ from img23d.errors import FitError
 from img23d.fields.grid import SdfField
 from img23d.ops.adam import Adam
 from img23d.ops.crop import resize_views_image
+from img23d.ops.edges import edge_table
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
 from img23d.ops.render import render
@@ -29,7 +30,7 @@ from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
-VERSION = 6
+VERSION = 7
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 VIEWS_PER_STEP = 2
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
@@ -90,8 +91,8 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
         vertices, faces, uneven = state.surface(sdf, context)
         if len(faces) == 0:
             raise FitError("the surface vanished during refine", "--set refine.learning_rate=0.001")
-        mesh = Mesh(vertices, faces)
-        seen = render(mesh, chosen.cameras, size, size, context.rasterizer).views
+        table = edge_table(faces, len(vertices))
+        seen = render(Mesh(vertices, faces), chosen.cameras, size, size, context.rasterizer, table=table).views
         assert seen.depth is not None and seen.normal is not None
         assert chosen.depth is not None and chosen.normal is not None and chosen.confidence is not None
         both = torch.nonzero(((seen.mask.detach() > 0.99) & (chosen.mask > 0.99)).reshape(-1))[:, 0]
@@ -102,7 +103,7 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
             options.mask.at(now) * mask_loss(seen.mask, chosen.mask) / chosen.mask.mean()
             + options.depth.at(now) * pearson_depth_loss(depth, true_depth, trusted)
             + options.normal.at(now) * normal_cosine_loss(normal, true_normal, trusted)
-            + options.normal_consistency.at(now) * normal_consistency(vertices, faces)
+            + options.normal_consistency.at(now) * normal_consistency(vertices, faces, table)
             # lengths in units of the grid: the same weights at every resolution
             + options.coherence.at(now) * incoherence(state, edges)
             + options.sdf_sign.at(now) * sdf_sign_regularizer(sdf / state.spacing, edges)

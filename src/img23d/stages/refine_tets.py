@@ -15,7 +15,7 @@ from img23d.config import Refine
 from img23d.errors import FitError
 from img23d.fields.grid import SdfField
 from img23d.ops.band import surface_band
-from img23d.ops.tetgrid import tet_grid, unique_edges
+from img23d.ops.tetgrid import GridEdges, grid_edges, tet_grid
 from img23d.scene import TetGrid
 from img23d.stages.context import Context
 from img23d.stages.refine_grid import BAND_RINGS, NEAR, field_sdf, finer_for_thin, on_cube
@@ -32,6 +32,7 @@ class DeformableTets:
     """
 
     grid: TetGrid
+    links: GridEdges
     start: Tensor
     change: Tensor
     offset: Tensor
@@ -49,11 +50,11 @@ class DeformableTets:
 
     def edges(self) -> Tensor:
         """(E, 2) int64, each edge of the grid once."""
-        return unique_edges(self.grid.tets, len(self.grid.vertices))
+        return self.links.ends
 
     def surface(self, sdf: Tensor, context: Context, final: bool = False) -> tuple[Tensor, Tensor, float]:
         """Vertices (M, 3) and faces (F, 3) by marching tetrahedra; nothing is uneven that could be helped."""
-        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(self.vertices(), self.grid.tets, sdf)
+        vertices, faces, _ = context.tetrahedra.marching_tetrahedra(self.vertices(), self.grid.tets, sdf, self.links)
         return vertices, faces, 0.0
 
     def learnt(self, options: Refine, slower: float) -> list[dict[str, Any]]:
@@ -102,4 +103,5 @@ def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, spacing: float, rim: Ten
     used[grid.tets[band].reshape(-1)] = True
     number = torch.cumsum(used, 0) - 1
     kept = TetGrid(grid.vertices[used], number[grid.tets[band]])
-    return DeformableTets(kept, sdf[used], change[used].clone(), torch.zeros_like(kept.vertices), spacing, inner[used])
+    links = grid_edges(kept.tets, len(kept.vertices))
+    return DeformableTets(kept, links, sdf[used], change[used].clone(), torch.zeros_like(kept.vertices), spacing, inner[used])
