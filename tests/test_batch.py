@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -464,3 +465,28 @@ def test_processes_that_cannot_load_the_models_end_the_batch(processes: Any) -> 
     with pytest.raises(BackendError, match="no open3d here") as caught:
         processes("fine fine", "unable", jobs=2)
     assert caught.value.hint == "pip install it"
+
+
+def test_names_that_are_no_text_do_not_stop_a_batch(folder: Path) -> None:
+    os.rename(folder / "b.png", os.path.join(os.fsencode(folder), b"b\xff.png"))
+    report = batch(folder, Maker())
+    assert statuses(report) == "ddd" and "b_" in report.entries
+    assert len(json.loads(report.path.read_text())["items"]) == 3
+
+
+def test_a_report_that_is_slow_to_write_is_written_less_often(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+    replace_file = os.replace
+
+    def slow(source: Path, target: Path) -> None:
+        time.sleep(0.06)
+        written.append(target)
+        replace_file(source, target)
+
+    report = Report(folder / "report.json", [Entry(str(k), "photo") for k in range(50)], {})
+    monkeypatch.setattr("img23d.batch.report.os.replace", slow)
+    for name in report.entries:
+        report.update(name, status="done")
+    report.close("finished")
+    assert 2 <= len(written) < 10
+    assert json.loads(report.path.read_text())["totals"] == {"done": 50}, "the end is always written"

@@ -162,3 +162,51 @@ def test_apples_gpu_is_refused_before_any_work_is_done():
 
     with pytest.raises(BackendError, match="double precision"):
         pipeline.choose_device("mps")
+
+
+@pytest.fixture(scope="module")
+def rings(tmp_path_factory):
+    """Two rings that hang in each other, in millimetres, far from the origin."""
+    one, other = (trimesh.creation.torus(10.0, 3.0, major_sections=24, minor_sections=12) for _ in range(2))
+    other.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
+    other.apply_translation([10.0, 0.0, 0.0])
+    both = trimesh.util.concatenate([one, other])
+    both.apply_translation([50.0, 0.0, 0.0])
+    path = tmp_path_factory.mktemp("rings") / "rings.stl"
+    both.export(path)
+    return path
+
+
+def test_parts_size_and_place_of_a_mesh_are_kept_and_its_run_can_be_used_again(rings, tmp_path):
+    from img23d.convert import convert
+
+    settings = config.load("draft", [*SMALL, "refine.resolution=24", "export.viewer=false"])
+    result = refine_mesh(rings, tmp_path / "better.stl", settings)
+    source, made = trimesh.load(rings), trimesh.load(result.path)
+    assert len(made.split()) == 2
+    assert np.allclose(made.bounds, source.bounds, atol=1.5)
+    convert(result.run_folder, [tmp_path / "again.ply"])
+    assert np.allclose(trimesh.load(tmp_path / "again.ply").bounds, made.bounds, atol=1e-3)
+    convert(rings, [tmp_path / "copy.stl"])
+    assert np.allclose(trimesh.load(tmp_path / "copy.stl").bounds, source.bounds, atol=1e-3)
+    run = reopen(result.run_folder)
+    again = refine_run(run, config.replace(run.config, texture=config.replace(run.config.texture, size=64)))
+    assert set(again.seconds) == {"retexture", "export"} and again.path == result.path
+    assert reopen(result.run_folder).name == "rings.stl"
+
+
+def test_refining_a_result_leaves_the_run_that_made_it(photo, tmp_path):
+    first = pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
+    before = (first.run_folder / "run.json").read_bytes()
+    result = refine_mesh(first.path, tmp_path, config.load("draft", [*SMALL, "export.viewer=false"]))
+    assert (first.run_folder / "run.json").read_bytes() == before
+    assert result.path == tmp_path / "ball_refined" / "ball_refined.glb"
+
+
+def test_the_role_of_a_given_map_is_part_of_the_run(photo, tmp_path):
+    grey = tmp_path / "map.png"
+    Image.fromarray(np.tile(np.linspace(0, 255, 160, dtype=np.uint8), (160, 1))).save(grey)
+    first = pipeline.generate(photo, tmp_path / "out", config.load("draft", SMALL), Given(mask=grey))
+    with pytest.raises(OutputError, match="comes from another run"):
+        pipeline.generate(photo, tmp_path / "out", config.load("draft", SMALL), Given(depth=grey))
+    assert first.path.is_file()

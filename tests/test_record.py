@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from img23d import config
-from img23d.errors import InputError, OutputError
+from img23d.errors import ConfigError, InputError, OutputError
 from img23d.record import Given, check_existing, keep, reopen, targets_for
 
 
@@ -56,3 +56,39 @@ def test_results_of_another_source_are_kept(tmp_path):
     check_existing(targets, "other", force=True)
     with pytest.raises(OutputError, match="already exists"):
         check_existing(targets, "other", force=False)
+
+
+def test_a_run_of_another_photo_is_kept_whatever_the_format(tmp_path):
+    photo = tmp_path / "mug.png"
+    photo.write_bytes(b"photo")
+    old, new = targets_for(photo, tmp_path / "out"), targets_for(photo, tmp_path / "out", ("obj",))
+    (old.folder / "01_segment").mkdir(parents=True)
+    keep(old, photo, Given(), "key", config.Config())
+    check_existing(new, "other", force=False)  # it was never finished
+    old.files[0].write_bytes(b"old")
+    with pytest.raises(OutputError, match="comes from another run"):
+        check_existing(new, "other", force=False)
+    check_existing(new, "other", force=True)
+    assert sorted(path.name for path in old.folder.iterdir()) == ["run.json"], "nothing of the old run is left"
+
+
+@pytest.mark.parametrize("name", ["cup.mtl", "cup_base_color.png"])
+def test_files_beside_a_mesh_are_not_taken_over(tmp_path, name):
+    (tmp_path / name).write_bytes(b"somebody else's")
+    with pytest.raises(OutputError, match=name):
+        check_existing(targets_for(Path("mug.png"), tmp_path / "cup.obj"), "key", force=False)
+
+
+@pytest.mark.parametrize("angles", [{"fov_deg": 0.0}, {"fov_deg": 200.0}, {"fov_deg": float("nan")}, {"elevation_deg": 100.0}])
+def test_angles_that_no_camera_has(angles):
+    with pytest.raises(ConfigError, match="is outside"):
+        Given(**angles)
+
+
+def test_names_that_are_no_text_get_underscores(tmp_path):
+    assert targets_for(Path("m\udcffg.jpg"), tmp_path).files[0].name == "m_g.glb"
+
+
+def test_a_folder_may_be_called_like_a_file(tmp_path):
+    (tmp_path / "dir.glb").mkdir()
+    assert targets_for(Path("mug.png"), tmp_path / "dir.glb").files == (tmp_path / "dir.glb" / "mug" / "mug.glb",)

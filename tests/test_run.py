@@ -93,3 +93,15 @@ def test_an_unusable_folder_is_one_line(tmp_path):
 
 def test_seeds_depend_on_the_stage_alone():
     assert stage_seed(0, "fit") == stage_seed(0, "fit") != stage_seed(0, "refine") != stage_seed(1, "refine")
+
+
+def test_what_a_step_warned_of_is_said_again_when_it_is_reused(tmp_path):
+    for _ in range(2):
+        warnings = ["before"]
+
+        def compute(said=warnings):
+            said.append("look at the mask")
+            return 3
+
+        Run(tmp_path, digest("photo")).step("one", 1, None, compute, save, load, warnings)
+        assert warnings == ["before", "look at the mask"]

@@ -210,8 +210,10 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
     tree = OmegaConf.structured(Config)
     try:
         chosen = OmegaConf.load(path)
-    except (YAMLError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"preset {path} cannot be read: {str(error).splitlines()[0]}", "check its YAML syntax") from error
+    except (OSError, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"preset {path} cannot be read: {str(error).splitlines()[0]}", "check its permissions and its YAML syntax"
+        ) from error
     if not isinstance(chosen, DictConfig):
         raise ConfigError(f"preset {path} is not a mapping of options", "img23d presets show standard has the form")
     chosen.pop("description", None)
@@ -233,8 +235,8 @@ def changed(config: Config, overrides: Iterable[str]) -> Config:
 
 def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
     """Trees of options and then overrides, of which the later ones win, as checked options."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf import OmegaConf, errors
+    from yaml import YAMLError
 
     known, items = list(keys(Config())), []
     for item in overrides:
@@ -245,8 +247,8 @@ def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
         items.append(f"{key.strip()}={value}")
     try:
         config = OmegaConf.to_object(OmegaConf.merge(*trees, OmegaConf.from_dotlist(items)))
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", "") or ""
+    except (errors.OmegaConfBaseException, YAMLError) as error:
+        key = getattr(error, "full_key", "") or "--set"
         raise ConfigError(f"{key}: {str(error).splitlines()[0]}", f"img23d presets show {preset}") from error
     assert isinstance(config, Config)
     check_ranges(config)
@@ -266,11 +268,11 @@ def check_ranges(node: Any, prefix: str = "") -> None:
         value, name = getattr(node, entry.name), f"{prefix}{entry.name}"
         if is_dataclass(value):
             check_ranges(value, f"{name}.")
-            continue
-        low, high = entry.metadata.get("low"), entry.metadata.get("high")
-        if low is not None and not low <= value <= high:
-            unit = f" {entry.metadata['unit']}" if entry.metadata["unit"] else ""
-            raise ConfigError(f"{name}={value} is outside {low:g}..{high:g}{unit}", f"--set {name}={min(max(value, low), high):g}")
+        low, high = (-1e30, 1e30) if entry.metadata.get("low") is None else (entry.metadata["low"], entry.metadata["high"])
+        if isinstance(value, int | float) and not low <= value <= high:  # nor is what is not a number
+            near = type(value)(min(max(value if value == value else 0, low), high))
+            unit = f" {entry.metadata['unit']}" if entry.metadata.get("unit") else ""
+            raise ConfigError(f"{name}={value} is outside {low:g}..{high:g}{unit}", f"--set {name}={near}")
 
 
 def _preset_path(preset: str) -> Path:

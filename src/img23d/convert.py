@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from img23d.errors import InputError
-from img23d.io.files import check_output, write_together
-from img23d.io.meshes import load_mesh, save_mesh
+from img23d.io.files import check_output
+from img23d.io.meshes import UNITLESS, load_mesh, save_together
 from img23d.ops.decimate import decimate
 from img23d.ops.texture_transfer import transfer_texture
 from img23d.record import Reopened, reopen
@@ -36,6 +33,7 @@ def convert(
     up: Literal["y", "z"] | None = None,
     force: bool = False,
     report: Report = silent,
+    warnings: list[str] | None = None,
 ) -> list[Path]:
     """Write a run's result, or a mesh file, in other formats.
 
@@ -44,10 +42,12 @@ def convert(
         targets: files to write; their suffixes are their formats.
         faces: largest number of faces; None keeps all.
         texture_size: side of the texture, px; None keeps it. The photo is projected anew for a run, the texture resampled for a mesh.
-        size_mm: length of the longest side; None takes the run's own option, object units for a mesh.
+        size_mm: length of the longest side; None takes the run's own option, for a mesh its own units (STL from glTF, which is in
+            metres: 100 mm).
         up: which axis points up in the files; None takes the run's own option, y for a mesh.
         force: replace files that are there.
         report: called with (stage, fraction 0..1, text).
+        warnings: gets a line for everything that was left out.
 
     Returns:
         All files that were written, those that belong to a target (materials, pictures) before it.
@@ -64,27 +64,12 @@ def convert(
         asset: TexturedMesh | Mesh = run_asset(source, run, faces, texture_size, report)
         size_mm, up = run.config.export.size_mm if size_mm is None else size_mm, up or run.config.export.up
     else:
-        asset = fewer_faces(load_mesh(source), faces, texture_size, report)
+        asset = fewer_faces(load_mesh(source, warnings), faces, texture_size, report)
     report("write", 0.0, "")
-    written = save_together(asset, targets, size_mm or None, up or "y", force)
+    units = source.suffix.lower() in UNITLESS and source.is_file()
+    written = save_together(asset, targets, size_mm or None, up or "y", force, keep_units=units)
     report("write", 1.0, "")
     return written
-
-
-def save_together(
-    asset: TexturedMesh | Mesh, targets: Sequence[Path], size_mm: float | None, up: Literal["y", "z"], force: bool
-) -> list[Path]:
-    """Write one mesh in several formats, all of them or none; formats may share a picture, but no file of another mesh is lost.
-
-    Returns:
-        All files, those that others refer to first.
-    """
-    with tempfile.TemporaryDirectory(prefix="img23d-") as scratch:
-        made: dict[Path, Path] = {}
-        for target in targets:
-            for file in save_mesh(Path(scratch) / target.name, asset, size_mm=size_mm, up=up):
-                made.setdefault(target.with_name(file.name), file)
-        return write_together({path: partial(shutil.copyfile, file) for path, file in made.items()}, force)
 
 
 def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int | None, report: Report = silent) -> TexturedMesh:
@@ -93,6 +78,12 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
     Raises:
         InputError: the run is not finished.
     """
+    if run.place is not None:
+        last = "texture" if run.photo is not None else "retexture"
+        made = artifacts.load_textured(step_folder(folder, last)).moved(1 / run.place.scale, run.place.middle)
+        result = fewer_faces(made, faces, texture_size, report)
+        assert isinstance(result, TexturedMesh)
+        return result
     options = run.config.texture
     wanted = replace(options, faces=faces or options.faces, size=texture_size or options.size)
     if wanted == options:

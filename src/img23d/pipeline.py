@@ -15,11 +15,12 @@ from img23d import __version__
 from img23d.backends.threads import repeatable, settle_threads
 from img23d.config import Config
 from img23d.errors import BackendError
+from img23d.io.files import claimed
 from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_photo, save_image
-from img23d.io.meshes import save_mesh
+from img23d.io.meshes import UNITLESS, save_together
 from img23d.io.previews import preview_sheet
 from img23d.record import Given, Targets, check_existing, keep, targets_for
-from img23d.run import Run, digest, file_digest, stage_seed
+from img23d.run import Run, digest, file_digest, readable_stem, stage_seed
 from img23d.scene import TexturedMesh, Views
 from img23d.stages import artifacts
 from img23d.stages.context import Context
@@ -111,7 +112,9 @@ class Steps:
             return artifact
 
         self.report(name, 0.0, "")
-        artifact = self.run.step(name, version, options, timed, save, lambda folder: load(folder, self.context.device))
+        artifact = self.run.step(
+            name, version, options, timed, save, lambda folder: load(folder, self.context.device), self.context.warnings
+        )  # fmt: skip
         self.report(name, 1.0, "")
         return artifact
 
@@ -121,12 +124,22 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
     c = config
     views = steps("segment", SEGMENT_VERSION, [c.segment, fov_deg], lambda x: segment(photo, maps, fov_deg, c.segment, x), *VIEWS)
     views, prior = steps(
-        "estimate", ESTIMATE_VERSION, [c.prior, c.estimate], lambda x: estimate(views, fov_deg is not None, c.prior, c.estimate, x), *GUESS
+        "estimate", ESTIMATE_VERSION, estimate_options(c), lambda x: estimate(views, fov_deg is not None, c.prior, c.estimate, x), *GUESS
     )
     sdf = steps("fit", FIT_VERSION, c.fit, lambda x: fit(views, prior, c.fit, x), *FIELD)
     mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, sdf, c.refine, x), *MESH)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x), *ASSET)
     return views, asset
+
+
+def estimate_options(config: Config) -> list[Any]:
+    """What the estimate depends on: a model that is named by a path by its content too, and whether its licence was looked at."""
+    options = [config.prior, config.estimate]
+    model = Path(config.estimate.geometry_model) if config.estimate.geometry_model else None
+    if config.estimate.geometry in ("auto", "prior"):
+        return options
+    files = [path for path in (model, model and model.with_suffix(".json")) if path is not None and path.is_file()]
+    return [*options, [file_digest(path) for path in files], config.commercial_ok]
 
 
 VIEWS = (artifacts.save_views, artifacts.load_views)
@@ -171,22 +184,24 @@ def generate_into(
     """`generate` with the run folder and the files already decided."""
     photo = load_photo(photo_path)
     size = (photo.rgb.shape[0], photo.rgb.shape[1])
+    mask = None if given.mask is None else load_mask(given.mask, size)
+    known = photo.alpha if mask is None else mask
     maps = Maps(
-        None if given.mask is None else load_mask(given.mask, size),
-        None if given.depth is None else load_depth(given.depth, size),
-        None if given.normal is None else load_normal(given.normal, size),
+        mask,
+        None if given.depth is None else load_depth(given.depth, size, mask=known),
+        None if given.normal is None else load_normal(given.normal, size, known),
     )
     if given.elevation_deg is not None:
         config = replace(config, estimate=replace(config.estimate, elevation_deg=given.elevation_deg))
     fov_deg = given.fov_deg or config.estimate.fov_deg or exif_fov(photo) or None
     context = replace(context or open_context(config), warnings=list(photo.warnings))
-    sources = [file_digest(path) for path in (photo_path, *given.files().values())]
-    source_key = digest(__version__, sources, config.seed, context.device.type)
-    check_existing(targets, source_key, force)
-    steps = Steps(Run(targets.folder, source_key), config, context, report)
-    keep(targets, photo_path, given, source_key, config)
-    views, asset = reconstruct(photo, maps, fov_deg, config, steps)
-    return write_result(views, asset, targets, config, steps, name or photo_path.name)
+    source_key = digest(__version__, file_digest(photo_path), given.digests(), config.seed, context.device.type)
+    with claimed(targets.folder):
+        check_existing(targets, source_key, force)
+        steps = Steps(Run(targets.folder, source_key), config, context, report)
+        keep(targets, photo_path, given, source_key, config, name=name)
+        views, asset = reconstruct(photo, maps, fov_deg, config, steps)
+        return write_result(views, asset, targets, config, steps, name or readable_stem(photo_path) + photo_path.suffix)
 
 
 def exif_fov(photo: Photo) -> float | None:
@@ -198,14 +213,16 @@ def exif_fov(photo: Photo) -> float | None:
 
 
 def write_result(
-    views: Views, asset: TexturedMesh, targets: Targets, config: Config, steps: Steps, name: str, exported: TexturedMesh | None = None
-) -> Result:
-    """Export the asset, the preview sheet and the viewer; ``exported`` is the asset at another place and size."""
+    views: Views, asset: TexturedMesh, targets: Targets, config: Config, steps: Steps, name: str, exported: TexturedMesh | None = None,
+    made_from: str = "",
+) -> Result:  # fmt: skip
+    """Export the asset, the preview sheet and the viewer; ``exported`` is the asset at the place and size of a mesh with that suffix."""
     begin = time.perf_counter()
     steps.report("export", 0.0, "")
     extras = {"source": name, "preset": config.preset, "seed": config.seed}
-    for target in targets.files:
-        save_mesh(target, exported or asset, size_mm=config.export.size_mm or None, up=config.export.up, extras=extras)
+    save_together(
+        exported or asset, targets.files, config.export.size_mm or None, config.export.up, extras=extras, keep_units=made_from in UNITLESS
+    )
     save_image(targets.folder / "preview.png", preview_sheet(views, asset, steps.context.rasterizer))
     if config.export.viewer:
         from img23d.io.viewer import save_viewer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -11,10 +12,12 @@ from typing import Any
 
 from img23d import __version__
 from img23d.config import Config
-from img23d.errors import InputError, OutputError
-from img23d.run import file_digest
+from img23d.errors import ConfigError, InputError, OutputError
+from img23d.io.files import plain_stem
+from img23d.run import file_digest, readable_stem
 
 RECORD = "run.json"
+FOV_DEG, ELEVATION_DEG = (1.0, 120.0), (-90.0, 90.0)
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 
 
@@ -26,6 +29,9 @@ class Given:
         depth, normal, mask: picture files of the photo's size.
         fov_deg: vertical field of view of the whole photo.
         elevation_deg: camera above the horizon.
+
+    Raises:
+        ConfigError: an angle that no camera has.
     """
 
     depth: Path | None = None
@@ -34,9 +40,27 @@ class Given:
     fov_deg: float | None = None
     elevation_deg: float | None = None
 
+    def __post_init__(self) -> None:
+        for name, value, low, high in (("field of view", self.fov_deg, *FOV_DEG), ("elevation", self.elevation_deg, *ELEVATION_DEG)):
+            if value is not None and not low <= value <= high:
+                near = min(max(value, low), high) if math.isfinite(value) else 40
+                raise ConfigError(f"{name} {value:g} is outside {low:g}..{high:g} degrees", f"the nearest that makes sense is {near:g}")
+
+    def digests(self) -> dict[str, str]:
+        """Hashes of the picture files, by role."""
+        return {role: file_digest(path) for role, path in self.files().items()}
+
     def files(self) -> dict[str, Path]:
         """The picture files that are there, by role."""
         return {name: path for name, path in (("mask", self.mask), ("depth", self.depth), ("normal", self.normal)) if path is not None}
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a mesh was moved into the cube [-1, 1]^3: ``inside = (point - middle) * scale``; `TexturedMesh.moved` takes it back."""
+
+    middle: tuple[float, ...]
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -58,11 +82,12 @@ def targets_for(source: Path, out: Path, formats: tuple[str, ...] = ()) -> Targe
     ``out`` with a mesh suffix is the asset itself and the run folder lies beside it (mug.glb, mug.run); any other ``out`` is a
     folder in which each source gets a run folder of its own name that holds the assets too.
     """
-    if out.suffix.lower() in SUFFIXES:
+    if out.suffix.lower() in SUFFIXES and not out.is_dir():
         others = [out.with_suffix(f".{name}") for name in formats if f".{name}" != out.suffix.lower()]
         return Targets(out.with_suffix(".run"), (out, *others))
-    folder = out / source.stem
-    return Targets(folder, tuple(folder / f"{source.stem}.{name}" for name in formats or ("glb",)))
+    stem = readable_stem(source)
+    folder = out / stem
+    return Targets(folder, tuple(folder / f"{stem}.{name}" for name in formats or ("glb",)))
 
 
 def check_existing(targets: Targets, source_key: str, force: bool) -> None:
@@ -73,25 +98,58 @@ def check_existing(targets: Targets, source_key: str, force: bool) -> None:
     Raises:
         OutputError: a file is in the way.
     """
-    if force or _recorded(targets.folder).get("source_key") == source_key:
+    before = _recorded(targets.folder)
+    if before.get("source_key") == source_key:
         return
-    for target in targets.files:
-        if target.exists():
-            raise OutputError(f"{target} already exists and comes from another run", "--force replaces it, or choose another --out")
+    theirs = [targets.folder / name for name in before.get("files", [])]
+    if force:
+        clear(targets.folder, before)
+        return
+    for path in (*targets.files, *(path for target in targets.files for path in beside(target)), *theirs):
+        if path.exists():
+            raise OutputError(f"{path} already exists and comes from another run", "--force replaces it, or choose another --out")
 
 
-def keep(targets: Targets, source: Path, given: Given, source_key: str, config: Config) -> None:
+def beside(target: Path) -> list[Path]:
+    """The files beside a mesh of a text format that would be replaced with it."""
+    picture, normal = "_base_color.png", "_normal.png"
+    endings = {".obj": (".mtl", picture, normal), ".gltf": (".bin", picture, normal), ".ply": (picture,)}
+    return [target.with_name(plain_stem(target) + ending) for ending in endings.get(target.suffix.lower(), ())]
+
+
+def clear(folder: Path, record: dict[str, Any]) -> None:
+    """Remove what another source's run left in a run folder: its inputs, steps, and results in the folder itself."""
+    names = [*record.get("inputs", {}).values(), *record.get("files", [])]
+    for path in (folder / str(name) for name in names):
+        if path.parent.resolve() == folder.resolve() and path.is_file():
+            path.unlink()
+    for path in folder.glob("[0-9][0-9]_*") if record else ():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def keep(
+    targets: Targets, source: Path, given: Given, source_key: str, config: Config, photo: Path | None = None, place: Place | None = None,
+    name: str = "",
+) -> None:  # fmt: skip
     """Copy the inputs into the run folder and write down the resolved options.
+
+    Args:
+        targets: of the run.
+        source: the photo, or the mesh that is refined.
+        given: what is known of the photo.
+        source_key: hash of all inputs.
+        config: the resolved options.
+        photo: of the mesh that is refined.
+        place: where that mesh was, for a run that refines one.
+        name: of the source, where it is a copy that another run kept.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     try:
-        names = {
-            "source": f"source{source.suffix.lower()}",
-            **{role: f"given_{role}{p.suffix.lower()}" for role, p in given.files().items()},
-        }
-        for role, path in {"source": source, **given.files()}.items():
+        files = {"source": source, **({} if photo is None else {"photo": photo}), **given.files()}
+        names = {role: f"{role if role in ('source', 'photo') else f'given_{role}'}{path.suffix.lower()}" for role, path in files.items()}
+        for role, path in files.items():
             copy = targets.folder / names[role]
             if not copy.exists() or file_digest(copy) != file_digest(path):
                 partial = copy.with_name(copy.name + ".partial")
@@ -100,7 +158,10 @@ def keep(targets: Targets, source: Path, given: Given, source_key: str, config: 
         record = {
             "version": __version__,
             "source_key": source_key,
-            "name": source.name,
+            "kind": "photo" if place is None else "mesh",
+            "name": name or readable_stem(source) + source.suffix,
+            "origin": os.path.abspath(source),
+            "place": None if place is None else asdict(place),
             "inputs": names,
             "fov_deg": given.fov_deg,
             "elevation_deg": given.elevation_deg,
@@ -123,6 +184,8 @@ class Reopened:
     given: Given
     targets: Targets
     config: Config
+    photo: Path | None = None
+    place: Place | None = None
 
 
 def reopen(folder: Path) -> Reopened:
@@ -140,7 +203,18 @@ def reopen(folder: Path) -> Reopened:
             raise InputError(f"{path} is gone, so the run cannot be reopened", "run img23d generate again")
     given = Given(inputs.get("depth"), inputs.get("normal"), inputs.get("mask"), record["fov_deg"], record["elevation_deg"])
     targets = Targets(folder, tuple(Path(os.path.normpath(folder / name)) for name in record["files"]))
-    return Reopened(inputs["source"], record["name"], given, targets, restored(Config(), record["config"]))
+    place = record.get("place")
+    return Reopened(
+        with_companions(inputs["source"], Path(record.get("origin", ""))) if place else inputs["source"],
+        record["name"], given, targets, restored(Config(), record["config"]), inputs.get("photo"),
+        None if place is None else Place(tuple(place["middle"]), place["scale"]),
+    )  # fmt: skip
+
+
+def with_companions(copy: Path, origin: Path) -> Path:
+    """The copied mesh, or the original of a text format, beside which its materials and pictures lie, while that is the same."""
+    same = copy.suffix in (".obj", ".gltf") and origin.is_file() and file_digest(origin) == file_digest(copy)
+    return origin if same else copy
 
 
 def restored(default: Any, values: dict[str, Any]) -> Any:

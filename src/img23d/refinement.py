@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor
 from img23d import __version__
 from img23d.config import Config
 from img23d.errors import InputError
+from img23d.io.files import claimed
 from img23d.io.images import load_mask, load_photo
 from img23d.io.meshes import load_mesh
 from img23d.io.textures import sample
 from img23d.pipeline import ASSET, FIELD, MESH, VIEWS, Report, Result, Steps, exif_fov, generate_into, open_context, silent, write_result
-from img23d.record import Given, Reopened, Targets, check_existing, keep, targets_for
+from img23d.record import Given, Place, Reopened, Targets, check_existing, keep, targets_for
 from img23d.run import Run, digest, file_digest
 from img23d.scene import Mesh, TexturedMesh, Views
 from img23d.stages import observe
@@ -32,30 +33,17 @@ from img23d.stages.texture import VERSION as TEXTURE_VERSION
 from img23d.stages.texture import texture
 
 
-@dataclass(frozen=True)
-class Placement:
-    """How a mesh was moved into the cube [-1, 1]^3: ``inside = (point - middle) * scale``."""
+def place_of(mesh: Mesh) -> Place:
+    """The placement that centres a mesh and lets its longest side fill the cube up to `REACH`.
 
-    middle: Tensor
-    scale: float
-
-    @staticmethod
-    def of(mesh: Mesh) -> Placement:
-        """The placement that centres a mesh and lets its longest side fill the cube up to `REACH`."""
-        low, high = mesh.vertices.amin(0), mesh.vertices.amax(0)
-        longest = float((high - low).max())
-        if longest <= 0:
-            raise InputError("the mesh has no extent", "check the file in a viewer")
-        return Placement((low + high) / 2, 2 * REACH / longest)
-
-    def into(self, mesh: Mesh) -> Mesh:
-        """The mesh inside the cube."""
-        return Mesh((mesh.vertices - self.middle) * self.scale, mesh.faces)
-
-    def back(self, asset: TexturedMesh) -> TexturedMesh:
-        """A result at the place and size of the original."""
-        vertices = asset.mesh.vertices / self.scale + self.middle.to(asset.mesh.vertices)
-        return replace(asset, mesh=Mesh(vertices, asset.mesh.faces))
+    Raises:
+        InputError: the mesh has no extent.
+    """
+    low, high = mesh.vertices.amin(0), mesh.vertices.amax(0)
+    longest = float((high - low).max())
+    if longest <= 0:
+        raise InputError("the mesh has no extent", "check the file in a viewer")
+    return Place(tuple(((low + high) / 2).tolist()), 2 * REACH / longest)
 
 
 def refine_run(run: Reopened, config: Config, context: Context | None = None, report: Report = silent) -> Result:
@@ -65,6 +53,8 @@ def refine_run(run: Reopened, config: Config, context: Context | None = None, re
         run: from `img23d.record.reopen`.
         config: the run's options with the changes made.
     """
+    if run.place is not None:
+        return refine_into(run.source, run.targets, config, run.photo, run.given, True, context, report, run.name)
     return generate_into(run.source, run.targets, config, run.given, True, context, report, run.name)
 
 
@@ -92,59 +82,83 @@ def refine_mesh(
     Raises:
         Img23dError: one of its kinds, with one clear line.
     """
-    given, context = given or Given(), replace(context or open_context(config), warnings=[])
-    source = load_mesh(mesh_path)
     targets = targets_for(mesh_path, out, formats)
-    if any(target.resolve() == mesh_path.resolve() for target in targets.files):
-        targets = Targets(targets.folder, tuple(path.with_name(f"{path.stem}_refined{path.suffix}") for path in targets.files))
-    inputs = [path for path in (mesh_path, photo_path, *given.files().values()) if path is not None]
-    source_key = digest(__version__, "refine", [file_digest(path) for path in inputs], config.seed, context.device.type)
-    check_existing(targets, source_key, force)
-    steps = Steps(Run(targets.folder, source_key), config, context, report)
-    keep(targets, mesh_path, given, source_key, config)
-    shape = source.mesh if isinstance(source, TexturedMesh) else source
-    placement = Placement.of(shape)
-    inside = placement.into(shape)
-    placed = (replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside).to(context.device)
-    photo = None if photo_path is None else cut_out(photo_path, given, config, steps)
-    views, asset = improve(placed, photo, config, steps)
-    return write_result(views, asset, targets, config, steps, mesh_path.name, placement.back(asset))
+    if any(target.resolve() == mesh_path.resolve() for target in targets.files):  # nor is the run that made it to be replaced
+        targets = targets_for(mesh_path.with_name(f"{mesh_path.stem}_refined{mesh_path.suffix}"), renamed(out), formats)
+    return refine_into(mesh_path, targets, config, photo_path, given or Given(), force, context, report)
+
+
+def renamed(out: Path) -> Path:
+    """Where the refined mesh goes when it would replace the one it is made of."""
+    return out if out.is_dir() or not out.suffix else out.with_name(f"{out.stem}_refined{out.suffix}")
+
+
+def refine_into(
+    mesh_path: Path, targets: Targets, config: Config, photo_path: Path | None, given: Given, force: bool, context: Context | None,
+    report: Report, name: str = "",
+) -> Result:  # fmt: skip
+    """`refine_mesh` with the run folder and the files already decided."""
+    context = replace(context or open_context(config), warnings=[])
+    source = load_mesh(mesh_path, context.warnings)
+    inputs = [content(source), photo_path and file_digest(photo_path), given.digests(), given.elevation_deg, given.fov_deg]
+    source_key = digest(__version__, "refine", inputs, config.seed, context.device.type)
+    with claimed(targets.folder):
+        check_existing(targets, source_key, force)
+        steps = Steps(Run(targets.folder, source_key), config, context, report)
+        shape = source.mesh if isinstance(source, TexturedMesh) else source
+        place = place_of(shape)
+        keep(targets, mesh_path, given, source_key, config, photo_path, place, name)
+        inside = Mesh((shape.vertices - shape.vertices.new_tensor(place.middle)) * place.scale, shape.faces)
+        placed = (replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside).to(context.device)
+        photo = None if photo_path is None else cut_out(photo_path, given, config, steps)
+        views, asset = improve(placed, photo, given.elevation_deg, config, steps)
+        exported = asset.moved(1 / place.scale, place.middle)
+        return write_result(views, asset, targets, config, steps, name or mesh_path.name, exported, mesh_path.suffix.lower())
+
+
+def content(source: TexturedMesh | Mesh) -> str:
+    """A hash of a mesh and its colours, whatever files they were read from."""
+    mesh = source.mesh if isinstance(source, TexturedMesh) else source
+    parts = [mesh.vertices, mesh.faces, *((source.uv, source.uv_faces, source.base_color) if isinstance(source, TexturedMesh) else ())]
+    return digest(*(part.numpy().tobytes() for part in parts))
 
 
 def cut_out(photo_path: Path, given: Given, config: Config, steps: Steps) -> Views:
     """The photo's object in a square."""
     photo = load_photo(photo_path)
     mask = None if given.mask is None else load_mask(given.mask, (photo.rgb.shape[0], photo.rgb.shape[1]))
-    fov = given.fov_deg or exif_fov(photo)
+    fov = given.fov_deg or config.estimate.fov_deg or exif_fov(photo)
     steps.context.warnings.extend(photo.warnings)
     return steps("segment", SEGMENT_VERSION, config.segment, lambda x: segment(photo, Maps(mask), fov, config.segment, x), *VIEWS)
 
 
-def improve(source: TexturedMesh | Mesh, photo: Views | None, config: Config, steps: Steps) -> tuple[Views, TexturedMesh]:
+def improve(
+    source: TexturedMesh | Mesh, photo: Views | None, elevation_deg: float | None, config: Config, steps: Steps
+) -> tuple[Views, TexturedMesh]:  # fmt: skip
     """Mesh -> solid -> pictures of it (and the photo) -> DMTet mesh -> texture."""
     c, shape = config, source.mesh if isinstance(source, TexturedMesh) else source
     resolution = max(48, 2 * c.refine.resolution)
     field = steps("solidify", observe.VERSION, resolution, lambda x: observe.solid_field(shape, resolution, x), *FIELD)
     views = steps("observe", observe.VERSION, None, lambda x: observe.look_around(shape, x), *VIEWS)
     if photo is None:
-        mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, field, c.refine, x), *MESH)
+        mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, field, c.refine, x, parts_known=True), *MESH)
         asset = steps("retexture", RETEXTURE_VERSION, c.texture, lambda x: retexture(source, mesh, c.texture, x), *ASSET)
         return views, asset
     colors = vertex_colors(source) if isinstance(source, TexturedMesh) else None
-    posed = steps("pose", observe.VERSION, None, pose(shape, colors, photo), *VIEWS)
+    posed = steps("pose", observe.VERSION, None, pose(shape, colors, photo, elevation_deg), *VIEWS)
     both = observe.joined(posed, views, observe.VIEW_SIZE)
-    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(both, field, c.refine, x), *MESH)
+    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(both, field, c.refine, x, parts_known=True), *MESH)
     far = far_colors(source, posed, steps.context)
     options = replace(c.texture, mirror=c.texture.mirror and not isinstance(source, TexturedMesh))
     asset = steps("texture", TEXTURE_VERSION, options, lambda x: texture(posed, observe.known_prior(field, *far), mesh, options, x), *ASSET)
     return posed, asset
 
 
-def pose(shape: Mesh, colors: Tensor | None, photo: Views) -> Callable[[Context], Views]:
+def pose(shape: Mesh, colors: Tensor | None, photo: Views, elevation_deg: float | None) -> Callable[[Context], Views]:
     """The step that finds the photo's camera."""
 
     def compute(context: Context) -> Views:
-        return observe.posed_views(photo, observe.find_pose(shape, colors, photo, context), shape, context)
+        return observe.posed_views(photo, observe.find_pose(shape, colors, photo, context, elevation_deg), shape, context)
 
     return compute
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
@@ -40,6 +41,11 @@ def file_digest(path: Path) -> str:
         while block := handle.read(1 << 20):
             state.update(block)
     return state.hexdigest()[:24]
+
+
+def readable_stem(path: Path) -> str:
+    """A file's name without suffix; bytes that are no UTF-8, which neither JSON nor glTF can hold, become underscores."""
+    return re.sub("[\ud800-\udfff]", "_", path.stem)
 
 
 def stage_seed(seed: int, name: str) -> int:
@@ -77,6 +83,7 @@ class Run:
         compute: Callable[[], Artifact],
         save: Callable[[Artifact, Path], None],
         load: Callable[[Path], Artifact],
+        warnings: list[str] | None = None,
     ) -> Artifact:
         """Run one step, or read its result when the folder already holds it.
 
@@ -87,6 +94,7 @@ class Run:
             compute: makes the artifact.
             save: writes it into a folder.
             load: reads it from that folder.
+            warnings: what the computation adds to it is kept, and added again whenever the step is reused.
 
         Raises:
             OutputError: the result cannot be written.
@@ -94,10 +102,14 @@ class Run:
         self.count += 1
         self.key = digest(self.key, name, version, options)
         target = self.folder / f"{self.count:02d}_{name}"
-        if self._valid(target):
+        warnings = [] if warnings is None else warnings
+        kept = self._kept(target)
+        if kept is not None:
             self._announce(name, "reused")
+            warnings.extend(kept.get("warnings", []))
             return load(target)
         self._announce(name, "computing")
+        already = len(warnings)
         artifact = compute()
         partial = target.with_name(target.name + ".partial")
         try:
@@ -105,7 +117,8 @@ class Run:
             partial.mkdir(parents=True)
             save(artifact, partial)
             hashes = {p.name: file_digest(p) for p in sorted(partial.iterdir())}
-            (partial / MANIFEST).write_text(json.dumps({"key": self.key, "step": name, "version": version, "files": hashes}, indent=1))
+            facts = {"key": self.key, "step": name, "version": version, "files": hashes, "warnings": warnings[already:]}
+            (partial / MANIFEST).write_text(json.dumps(facts, indent=1))
             if target.exists():
                 shutil.rmtree(target)
             os.replace(partial, target)
@@ -114,10 +127,11 @@ class Run:
             raise OutputError(f"cannot write {target}: {error.strerror or error}", "free some space or choose another --out") from error
         return load(target)
 
-    def _valid(self, folder: Path) -> bool:
-        """Does the folder hold this step's result, whole and for the same key?"""
+    def _kept(self, folder: Path) -> dict[str, Any] | None:
+        """The manifest of this step's result, where the folder holds it whole and for the same key."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
-            return manifest["key"] == self.key and all(file_digest(folder / f) == h for f, h in manifest["files"].items())
+            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+            whole = manifest["key"] == self.key and all(file_digest(folder / f) == h for f, h in manifest["files"].items())
+            return manifest if whole else None
         except (OSError, ValueError, KeyError):
-            return False
+            return None

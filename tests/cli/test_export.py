@@ -55,7 +55,7 @@ def test_files_go_beside_the_source_unless_told_otherwise(run: Any, converted: l
 def test_options_are_handed_on(run: Any, converted: list[Any]) -> None:
     arguments = ["--faces", 900, "--texture-size", 512, "--size-mm", 80, "--up", "z", "--force"]
     result = run("export", "mug.run", "-o", "x.obj", *arguments)
-    assert converted[0][2] == {"faces": 900, "texture_size": 512, "size_mm": 80.0, "up": "z", "force": True}
+    assert converted[0][2] == {"faces": 900, "texture_size": 512, "size_mm": 80.0, "up": "z", "force": True, "warnings": []}
     assert result.stdout == "x.obj  5 B\n"
 
 
@@ -64,7 +64,7 @@ def test_options_are_handed_on(run: Any, converted: list[Any]) -> None:
     [
         (["gone.glb"], 3, "there is no run folder or mesh gone.glb"),
         (["mug.run", "--up", "x"], 2, "--up x: not an axis"),
-        (["mug.run", "--size-mm", "0"], 2, "--size-mm 0 is not a length"),
+        (["mug.run", "--size-mm", "0"], 2, "--size-mm 0 is not a length up to a kilometre"),
         (["mug.run", "--faces", "3"], 2, "--faces 3 is less than any closed mesh has"),
         (["mug.run", "--format", "fbx"], 2, "unknown format 'fbx'"),
         (["mug.v2.glb"], 2, "mug.v2.glb would be replaced by itself"),
@@ -73,3 +73,8 @@ def test_options_are_handed_on(run: Any, converted: list[Any]) -> None:
 def test_mistakes(run: Any, converted: list[Any], arguments: list[str], code: int, message: str) -> None:
     result = run("export", *arguments)
     assert result.exit_code == code and result.stderr.splitlines()[0] == f"error: {message}" and not converted
+
+
+@pytest.mark.parametrize("option", [["--size-mm", "nan"], ["--size-mm", "inf"], ["--texture-size", "8"], ["--texture-size", "100000"]])
+def test_absurd_sizes(run: Any, converted: list[Any], option: list[str]) -> None:
+    assert run("export", "mug.run", *option).exit_code == 2 and not converted

@@ -115,3 +115,17 @@ def test_names_that_a_console_cannot_show_are_no_crash() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, env={**os.environ, **environment})
     assert ended.returncode == 3
     assert ended.stderr.startswith(b"error: there is no run folder or mesh ??-?.glb")
+
+
+def test_ctrl_c_while_the_commands_are_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    from img23d import __main__, cli
+
+    codes: list[int] = []
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    monkeypatch.setattr("os._exit", codes.append)
+    __main__.main()
+    assert codes == [130]

@@ -80,4 +80,4 @@ def test_ci_runs_the_command_that_the_readme_names() -> None:
 
 def test_the_package_promises_what_the_readme_needs() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert re.search(r'^img23d = "img23d\.cli:main"$', project, re.M) and re.search(r"^test = \[", project, re.M)
+    assert re.search(r'^img23d = "img23d\.__main__:main"$', project, re.M) and re.search(r"^test = \[", project, re.M)

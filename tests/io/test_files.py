@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from img23d.errors import OutputError
-from img23d.io.files import atomic_folder, atomic_write, check_output, write_together
+from img23d.io.files import atomic_folder, atomic_write, check_output, claimed, plain_stem, write_together
 
 
 def names(folder: Path) -> set[str]:
@@ -137,3 +139,20 @@ def test_a_stale_partial_folder_of_a_killed_run_is_cleared(tmp_path: Path) -> No
     with atomic_folder(tmp_path / "run") as folder:
         (folder / "fresh").write_bytes(b"")
     assert names(tmp_path / "run") == {"fresh"} and names(tmp_path) == {"run"}
+
+
+def test_names_that_become_plain_stay_apart() -> None:
+    names = ["mug", "my mug", "my_mug", "杯子", "车子", "a.b", "é", "è"]
+    plain = [plain_stem(f"folder/{name}.obj") for name in names]
+    assert len(set(plain)) == len(names) and plain[0] == "mug" and plain[2] == "my_mug" and all(stem.isascii() for stem in plain)
+    assert plain_stem("my mug.obj") == plain_stem("elsewhere/my mug.mtl")
+
+
+def test_an_output_is_worked_on_by_one_process_at_a_time(tmp_path: Path) -> None:
+    code = f"from img23d.io.files import claimed; from pathlib import Path\nwith claimed(Path({str(tmp_path / 'out')!r})): pass"
+    command = [sys.executable, "-c", code]
+    with claimed(tmp_path / "out"):
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert other.returncode and "another img23d is at work on" in other.stderr
+        assert subprocess.run([*command[:2], code.replace("/out", "/other")], check=False).returncode == 0
+    assert subprocess.run(command, check=False).returncode == 0

@@ -6,6 +6,7 @@ import torch
 import trimesh
 from scipy import ndimage
 
+from img23d.errors import ConfigError
 from img23d.ops.atlas import unwrap
 from img23d.ops.bake import texel_surface
 from img23d.scene import Mesh
@@ -86,5 +87,5 @@ def test_the_unit_of_length_does_not_matter():
 def test_bad_input():
     with pytest.raises(ValueError, match="without faces"):
         unwrap(Mesh(torch.zeros(3, 3), torch.zeros(0, 3, dtype=torch.int64)), SIZE)
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ConfigError, match="no room"):
         unwrap(shape("box"), 16, 4)

@@ -83,3 +83,11 @@ def test_mirrored_points_are_put_onto_the_side_that_faces_the_same_way():
 def test_same_seed_same_planes():
     first, second = (find_mirror_planes(as_mesh(fish(20.0)), seed=3) for _ in range(2))
     assert [plane.score for plane in first] == [plane.score for plane in second]
+
+
+def test_planes_of_meshes_in_double_precision():
+    ball = Mesh(
+        *(torch.tensor(part) for part in (trimesh.creation.icosphere(3).vertices, trimesh.creation.icosphere(3).faces.astype("int64")))
+    )
+    planes = find_mirror_planes(ball, 0)
+    assert len(planes) > 1 and planes[0].normal.dtype == ball.vertices.dtype

@@ -20,7 +20,6 @@ from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
 from img23d.priors.shards import write_shard
 from img23d.priors.trainer import ShardSource, Trainer, run_training
-from img23d.priors.validate import figures
 
 SIZE = frame.IMAGE_SIZE
 
@@ -151,7 +150,7 @@ def test_halved_batch_keeps_what_the_network_is_told(batch):
     inputs, truth = batch
     small, half = halve(inputs, truth)
     assert small.shape[-1] == SIZE // 2 and half.volume.shape[-1] == frame.VOLUME_SIZE // 2
-    assert (figures(tiny().eval()(small), half, small)["inflated_iou"] > 0.8).all() or half.hit.mean() > 0
+    assert 0 < half.hit.mean() < 1 and torch.allclose(half.hit.mean(), truth.hit.float().mean(), atol=0.05)
     inside = half.hit > 0
     assert torch.allclose(half.depth[:, :1][inside], torch.nn.functional.avg_pool2d(truth.depth, 2)[:, :1][inside], atol=0.25)
 

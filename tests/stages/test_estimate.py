@@ -107,3 +107,18 @@ def test_given_maps_are_believed_more_than_the_guessed_front(ball, context):
     size = len(ratio)
     assert float(ratio[-1, size // 2, size // 2]) == pytest.approx(0.15)  # towards the camera
     assert float(ratio[0, size // 2, size // 2]) == 1.0
+
+
+def test_what_a_given_depth_map_holds_outside_of_the_object_does_not_matter(ball, context):
+    plain = seen(ball)
+    first, _ = estimate(plain, True, INFLATE, Estimate(elevation_deg=0.0), context)
+    told = first.depth + 100.0
+    found = []
+    for outside in (0.0, 500.0):
+        depth = torch.where(plain.mask > 0.5, told, torch.full_like(told, outside))
+        views, _ = estimate(Views(plain.cameras, plain.rgb, plain.mask, depth=depth), True, INFLATE, Estimate(elevation_deg=0.0), context)
+        assert views.depth is not None
+        rim = (plain.mask > 0) & (plain.mask <= 0.9)
+        assert float((views.depth - first.depth)[rim].abs().max()) < 0.2
+        found.append(views.depth)
+    assert torch.equal(*found)

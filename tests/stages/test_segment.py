@@ -84,7 +84,7 @@ def test_parts_are_picked(context):
     assert float((size > 0.5).float().mean()) < 0.3  # both parts: the frame is as wide as they are together
     small = segment(photo(two), Maps(), None, Segment(pick="240,100"), context)
     assert float((small.mask > 0.5).float().mean()) == pytest.approx(0.785 * FILL**2, abs=0.02)
-    for pick in ("5,5", "900,10", "x"):
+    for pick in ("5,5", "900,10", "x", "-20,-20", "inf,3"):
         with pytest.raises(InputError, match="pick"):
             segment(photo(two), Maps(), None, Segment(pick=pick), context)
 
@@ -103,3 +103,23 @@ def test_too_small_an_object(context):
 def test_alpha_asked_for_and_missing(context):
     with pytest.raises(InputError, match="no alpha"):
         segment(photo(), Maps(), None, Segment(method="alpha"), context)
+
+
+def test_picks_are_in_pixels_of_the_file_though_it_was_reduced(context):
+    two = torch.maximum(disc(center=(80, 100), radius=50), disc(center=(240, 100), radius=30))
+    reduced = replace(photo(two), size=(400, 600))
+    small = segment(reduced, Maps(), None, Segment(pick="480,200"), context)
+    assert float((small.mask > 0.5).float().mean()) == pytest.approx(0.785 * FILL**2, abs=0.02)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_a_photo_of_one_colour(context, level):
+    with pytest.raises(InputError, match="nothing can be seen"):
+        segment(Photo(torch.full((200, 300, 3), level)), Maps(), None, Segment(), context)
+
+
+def test_an_object_as_thin_as_a_line(context):
+    wire = disc(2000, 2000, (1000, 1000), 900) - disc(2000, 2000, (1000, 1000), 897)
+    picture = Photo(torch.where(wire[..., None] > 0.5, 0.1, 0.9).expand(-1, -1, 3).contiguous(), wire)
+    with pytest.raises(InputError, match="too thin"):
+        segment(picture, Maps(), None, Segment(), context)

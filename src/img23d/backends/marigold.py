@@ -24,7 +24,7 @@ DEPTH_SPREAD = 0.05  # an ensemble that disagrees by this share of the depth ran
 NORMAL_SPREAD = 0.1  # likewise for normals: mean angle over pi, so about 18 degrees
 
 
-def marigold_geometry(path: Path, picture: Tensor, steps: int, ensemble: int, seed: int) -> Geometry:
+def marigold_geometry(path: Path, picture: Tensor, steps: int, ensemble: int, seed: int, mask: Tensor | None = None) -> Geometry:
     """Depth or normals, whichever the model is for.
 
     Args:
@@ -33,6 +33,7 @@ def marigold_geometry(path: Path, picture: Tensor, steps: int, ensemble: int, se
         steps: denoising steps; latent consistency models need 1 to 4, others 4 (trailing) to 50.
         ensemble: predictions to average; three or more give a confidence.
         seed: of the noise.
+        mask: (S, S) 0..1 of the object; None for all of the picture.
 
     Raises:
         BackendError: diffusers is missing.
@@ -56,7 +57,7 @@ def marigold_geometry(path: Path, picture: Tensor, steps: int, ensemble: int, se
         return Geometry(normal=facing(F.normalize(prediction.permute(1, 2, 0), dim=-1)), confidence=_trust(spread, NORMAL_SPREAD))
     confidence = _trust(spread, DEPTH_SPREAD)
     if pipeline.config.prediction_type == "disparity":
-        disparity = from_disparity(prediction[0], torch.ones_like(prediction[0]))
+        disparity = from_disparity(prediction[0], torch.ones_like(prediction[0]) if mask is None else mask)
         return Geometry(disparity.depth, None, confidence, True)
     return Geometry(depth=prediction[0], confidence=confidence)
 

@@ -99,7 +99,7 @@ def _one(picture: Tensor, mask: Tensor, kind: str, path: Path, steps: int, ensem
     if kind == "marigold":
         from img23d.backends.marigold import marigold_geometry
 
-        return marigold_geometry(path, picture, steps, ensemble, seed)
+        return marigold_geometry(path, picture, steps, ensemble, seed, mask)
     if kind == "onnx":
         from img23d.backends.onnx_geometry import onnx_maps
 

@@ -18,6 +18,7 @@ from img23d.batch.report import Entry, Report, finished_before
 from img23d.batch.stopping import Stop, stop_signals
 from img23d.batch.workers import Attempt, Made, Observer, OpenWorker, Progress, Task, Work, run_here, run_processes
 from img23d.errors import ConfigError, OutputError
+from img23d.io.files import claimed
 from img23d.run import digest, file_digest
 
 __all__ = ["Entry", "Item", "Made", "Observer", "Progress", "Report", "Task", "find_items", "run_batch", "shard"]
@@ -83,7 +84,7 @@ def run_batch(
     ours = {name for _, name in earlier}
     waiting = [item for item in items if report.entries[item.name].status == "waiting"]
     tasks = [Task(item, out / item.name, formats, force or item.name in ours) for item in waiting]
-    with stop_signals(at_once=jobs == 1) as stop:
+    with claimed(out / report_name), stop_signals(at_once=jobs == 1) as stop:
         try:
             report.write()
             for entry in report.with_status("skipped"):

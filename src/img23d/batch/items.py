@@ -6,6 +6,7 @@ import csv
 import difflib
 import glob
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from img23d.errors import ConfigError, InputError
+from img23d.run import readable_stem
 
 PHOTO_SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".ppm", ".tga"]
@@ -76,7 +78,10 @@ def find_items(sources: Iterable[str | Path]) -> list[Item]:
 def _from_source(source: str) -> list[Item]:
     path = Path(source)
     if path.is_dir():
-        found = _photos(path.iterdir())
+        try:
+            found = _photos(path.iterdir())
+        except PermissionError as error:
+            raise InputError(f"no permission to read the folder {source}", "check its permissions") from error
         if not found:
             raise InputError(f"no photos in the folder {source}", f"photos end in {', '.join(sorted(PHOTO_SUFFIXES)[:8])}, ...")
         return found
@@ -111,11 +116,16 @@ def read_manifest(path: Path) -> Iterator[Item]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(f"there is no manifest {path}", "check the spelling") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"the manifest {path} cannot be read: {error.strerror or error}", "check the file and its permissions") from error
+    except UnicodeDecodeError as error:
         raise InputError(f"the manifest {path} cannot be read: {error}", "save it as UTF-8 text") from error
     rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
-    for line, row in rows:
-        yield _item(row, path, line)
+    try:
+        for line, row in rows:
+            yield _item(row, path, line)
+    except csv.Error as error:
+        raise InputError(f"the manifest {path} is not CSV: {error}", "look for a quotation mark that is never closed") from error
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -135,7 +145,7 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} line {line} is not JSON: {error}", 'one object on each line, {"photo": "a.png"}') from error
         if not isinstance(row, dict):
             raise InputError(f"{path} line {line} is not a JSON object", '{"photo": "a.png"}')
@@ -154,7 +164,8 @@ def _item(row: dict[str, Any], path: Path, line: int) -> Item:
         values[name] = _value(value, kinds[name], f"{where}: {key}", path.parent)
     if "photo" not in values:
         raise InputError(f"{where} names no photo", "the first line of a CSV names its columns: photo,name,mask,fov")
-    if _FORBIDDEN & set(values.get("name", "")) or values.get("name", "").startswith("."):
+    name = values["name"] = values.get("name", "").strip()
+    if _FORBIDDEN & set(name) or name.startswith(".") or (name and not name.isprintable()):
         raise InputError(f"{where}: the name {values['name']!r} cannot be a file name", "letters, digits, spaces, - and _ are safe")
     return Item(**values)
 
@@ -162,7 +173,10 @@ def _item(row: dict[str, Any], path: Path, line: int) -> Item:
 def _value(value: Any, kind: str, where: str, folder: Path) -> Any:
     if "float" in kind:
         try:
-            return float(value)
+            number = float(value)
+            if not math.isfinite(number):
+                raise ValueError(number)
+            return number
         except (TypeError, ValueError) as error:
             raise InputError(f"{where}={value!r} is not a number", "degrees, such as 40") from error
     if not isinstance(value, str):
@@ -180,13 +194,13 @@ def name_items(items: list[Item]) -> list[Item]:
     for name, count in given.items():
         if count > 1:
             raise InputError(f"the manifest gives the name {name!r} {count} times", "each name must be unique, whatever its letter case")
-    stems = Counter(item.photo.stem.casefold() for item in items if not item.name)
+    stems = Counter(readable_stem(item.photo).casefold() for item in items if not item.name)
     taken, named = set(given), []
     for item in items:
         if item.name:
             named.append(item)
             continue
-        stem = item.photo.stem
+        stem = readable_stem(item.photo)
         alone = stems[stem.casefold()] == 1
         wished = stem if alone else f"{stem}_{item.photo.suffix[1:].lower()}"
         name, number = wished, 2

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from img23d.errors import OutputError
 
+# A report of ten thousand photos takes a second to write: then it is not written for so many times as long. Quick ones always are.
+PAUSE, QUICK = 20.0, 0.05
 Status = Literal["waiting", "running", "done", "skipped", "failed", "stopped"]
 
 
@@ -60,11 +62,13 @@ class Report:
         self.facts = facts
         self.state: Literal["running", "finished", "interrupted"] = "running"
         self._started = time.monotonic()
+        self._written = self._pause = 0.0
 
     def update(self, name: str, **changes: Any) -> Entry:
         """Change an entry and rewrite the file."""
         self.entries[name] = replace(self.entries[name], **changes)
-        self.write()
+        if self._pause < time.monotonic() - self._written:  # what is not on disk yet at a crash is found done by the next run
+            self.write()
         return self.entries[name]
 
     def close(self, state: Literal["finished", "interrupted"]) -> None:
@@ -96,13 +100,25 @@ class Report:
         """
         items = [asdict(entry) for entry in self.entries.values()]
         content = {**self.facts, "state": self.state, "seconds": round(self.seconds, 2), "totals": self.totals(), "items": items}
+        begun = time.monotonic()
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
+            partial.write_bytes(_text(content))
             os.replace(partial, self.path)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}", "free some space or choose another --out") from error
+        self._written = time.monotonic()
+        took = self._written - begun
+        self._pause = PAUSE * took if took > QUICK else 0.0
+
+
+def _text(content: dict[str, Any]) -> bytes:
+    """Readable where every name is proper text; names with bytes that are no UTF-8 need JSON's own way to write them."""
+    try:
+        return json.dumps(content, indent=1, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=1, default=str).encode()
 
 
 def finished_before(folder: Path) -> dict[tuple[str, str], Entry]:

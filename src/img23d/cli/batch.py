@@ -109,7 +109,7 @@ class BatchProgress:
                 self.bars.remove_task(self.rows.pop(entry.name))
             self.bars.update(self.total, completed=self.ended, text=f"{self.ended} of {self.count}")
         if entry.status == "failed":
-            self._say(f"[{self.ended}/{self.count}] {entry.name}: failed: {entry.line}")
+            self._say(f"[{self.ended}/{self.count}] {entry.name}: failed: {entry.line}" + (f"\n  try: {entry.hint}" if entry.hint else ""))
         elif not self.quiet and self.bars is None:
             took = "already there" if entry.status == "skipped" else f"{entry.seconds:.1f} s"
             self._say(f"[{self.ended}/{self.count}] {entry.name}: {entry.status}, {took}")

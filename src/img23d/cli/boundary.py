@@ -48,7 +48,8 @@ class Commands(QuickGroup):
         debug = bool(ctx.params.get("debug"))
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return result
         except (typer.Exit, typer.Abort, UsageProblem):
             raise

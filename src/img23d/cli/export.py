@@ -9,13 +9,15 @@ import typer
 
 from img23d.cli.options import Faces, Force, Formats, Out, Quiet, SizeMm, TextureSize, Up
 from img23d.cli.progress import StageProgress
-from img23d.cli.summary import file_size
-from img23d.cli.targets import is_folder, mesh_formats
+from img23d.cli.summary import file_size, show_warnings
+from img23d.cli.targets import is_folder, make_folder, mesh_formats
 from img23d.errors import ConfigError, InputError
 
 
 def export(
-    source: Annotated[Path, typer.Argument(metavar="RUN|MESH", help="A run folder, or a GLB, glTF, OBJ, OFF, PLY or STL file.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|MESH", readable=False, help="A run folder, or a GLB, glTF, OBJ, OFF, PLY or STL file.")
+    ],
     out: Out = None,
     formats: Formats = [],  # noqa: B006
     faces: Faces = None,
@@ -35,10 +37,13 @@ def export(
         raise InputError(f"there is no run folder or mesh {source}", "name a folder that generate made, or a mesh file")
     if up not in (None, "y", "z"):
         raise ConfigError(f"--up {up}: not an axis", "--up y or --up z")
-    if size_mm is not None and size_mm <= 0:
-        raise ConfigError(f"--size-mm {size_mm:g} is not a length", "--size-mm 80")
+    if size_mm is not None and not 0 < size_mm <= 1e6:
+        raise ConfigError(f"--size-mm {size_mm:g} is not a length up to a kilometre", "--size-mm 80")
     if faces is not None and faces < 4:
         raise ConfigError(f"--faces {faces} is less than any closed mesh has", "--faces 5000")
+    if texture_size is not None and not 64 <= texture_size <= 8192:
+        raise ConfigError(f"--texture-size {texture_size} is outside 64..8192", f"--texture-size {min(max(texture_size, 64), 8192)}")
+    make_folder(out)
     stem = source.with_suffix("") if source.is_file() or source.suffix == ".run" else source / source.name
     asked = mesh_formats(out, formats)
     targets = [_target(stem if out is None else out / stem.name if is_folder(out) else out.with_suffix(""), name) for name in asked]
@@ -49,7 +54,20 @@ def export(
         from img23d.convert import convert
 
         axis = cast(Literal["y", "z"] | None, up)
-        written = convert(source, targets, faces=faces, texture_size=texture_size, size_mm=size_mm, up=axis, force=force, report=progress)
+        warnings: list[str] = []
+        written = convert(
+            source,
+            targets,
+            faces=faces,
+            texture_size=texture_size,
+            size_mm=size_mm,
+            up=axis,
+            force=force,
+            report=progress,
+            warnings=warnings,
+        )  # fmt: skip
+    if not quiet:
+        show_warnings(warnings)
     for path in written:
         typer.echo(path if quiet else f"{path}  {file_size(path)}")
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def generate(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="One photo or several.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", readable=False, help="One photo or several.")],
     out: Out = None,
     preset: Preset = "standard",
     settings: Settings = [],  # noqa: B006

@@ -19,9 +19,11 @@ Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda",
 Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads; 0 = all cores.")]
 Faces = Annotated[int | None, typer.Option("--faces", metavar="N", help="Faces of the mesh, at most.")]
 TextureSize = Annotated[int | None, typer.Option("--texture-size", metavar="N", help="Side of the texture in pixels.")]
-DepthMap = Annotated[Path | None, typer.Option("--depth", metavar="PNG", help="Depth map of the photo; bigger is farther.")]
-NormalMap = Annotated[Path | None, typer.Option("--normal", metavar="PNG", help="Normal map of the photo, camera frame.")]
-MaskImage = Annotated[Path | None, typer.Option("--mask", metavar="PNG", help="What belongs to the object: white, or opaque.")]
+DepthMap = Annotated[Path | None, typer.Option("--depth", metavar="PNG", readable=False, help="Depth map of the photo; bigger is farther.")]
+NormalMap = Annotated[Path | None, typer.Option("--normal", metavar="PNG", readable=False, help="Normal map of the photo, camera frame.")]
+MaskImage = Annotated[
+    Path | None, typer.Option("--mask", metavar="PNG", readable=False, help="What belongs to the object: white, or opaque.")
+]
 Fov = Annotated[float | None, typer.Option("--fov", metavar="DEGREES", help="Vertical field of view of the photo.")]
 Elevation = Annotated[float | None, typer.Option("--elevation", metavar="DEGREES", help="Height of the camera above the horizon.")]
 Formats = Annotated[list[str], typer.Option("--format", "-f", metavar="NAME", help=f"{', '.join(FORMATS)}; may repeat, or a comma list.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 
 
 def refine(
-    source: Annotated[Path, typer.Argument(metavar="MESH|RUN", help="A mesh file, closed or not, or a run folder.")],
-    photo: Annotated[Path | None, typer.Option("--photo", metavar="PHOTO", help="A photo of the object: the mesh is fitted to it.")] = None,
+    source: Annotated[Path, typer.Argument(metavar="MESH|RUN", readable=False, help="A mesh file, closed or not, or a run folder.")],
+    photo: Annotated[
+        Path | None, typer.Option("--photo", metavar="PHOTO", readable=False, help="A photo of the object: the mesh is fitted to it.")
+    ] = None,
     out: Out = None,
     preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE", help="As for generate; a run keeps its own.")] = None,
     settings: Settings = [],  # noqa: B006
@@ -100,6 +103,8 @@ def reopen_run(folder: Path, preset: str | None, flags: list[str], progress: Sta
 
     run = reopen(folder)
     chosen = config.load(preset, flags) if preset else config.changed(run.config, flags)
+    angles = {name for flag in flags for name in ("fov_deg", "elevation_deg") if flag.partition("=")[0].strip() == f"estimate.{name}"}
+    run = replace(run, given=replace(run.given, **dict.fromkeys(angles)))  # --fov and --elevation of then give way to what is set now
     progress("load", 0.0)
     from img23d.refinement import refine_run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,7 @@ def show_result(result: Result, quiet: bool = False) -> None:
         typer.echo(path if quiet else f"{path}  {file_size(path)}")
     if quiet:
         return
-    for warning in result.warnings:
-        typer.secho("warning: ", fg="yellow", err=True, nl=False)
-        typer.echo(warning, err=True)
+    show_warnings(result.warnings)
     if result.seconds:
         stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
         typer.echo(f"{sum(result.seconds.values()):.1f} s: {stages}", err=True)
@@ -32,6 +31,13 @@ def show_result(result: Result, quiet: bool = False) -> None:
         typer.echo(", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in result.figures.items()), err=True)
     for line in ways_to_look(result):
         typer.echo(line, err=True)
+
+
+def show_warnings(warnings: Sequence[str]) -> None:
+    """One line each on stderr."""
+    for warning in warnings:
+        typer.secho("warning: ", fg="yellow", err=True, nl=False)
+        typer.echo(warning, err=True)
 
 
 def ways_to_look(result: Result) -> list[str]:

@@ -50,7 +50,11 @@ def make_folder(out: Path | None) -> None:
     Raises:
         OutputError: it cannot be made.
     """
-    if out is None or not is_folder(out):
+    if out is None:
+        return
+    if not is_folder(out):
+        if not out.parent.is_dir():
+            raise OutputError(f"cannot write {out}: there is no folder {out.parent}", f"mkdir -p '{out.parent}'")
         return
     try:
         out.mkdir(parents=True, exist_ok=True)

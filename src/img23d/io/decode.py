@@ -78,7 +78,11 @@ def readable(path: Path, what: str) -> Iterator[None]:
     Raises:
         InputError: the file is missing, is not a file, cannot be read, or is not what it should be.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except PermissionError as error:
+        raise InputError(f"no permission to read the {what} {path}", "check the permissions of its folder") from error
+    if not there:
         raise InputError(f"there is no {what} at {path}", "check the path")
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "not a regular file"

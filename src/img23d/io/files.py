@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from img23d.errors import OutputError
 
@@ -108,6 +112,33 @@ def write_together(writers: dict[Path, Writer], force: bool = True) -> list[Path
 
 
 @contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Work on an output alone: two processes of one user on one machine would tear each other's files.
+
+    The lock is a file among the system's temporary ones, and ends with the process however that ends.
+
+    Args:
+        path: of the output.
+
+    Raises:
+        OutputError: another process works on it.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"img23d{user}-{name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OutputError(f"another img23d is at work on {path}", "wait until it has ended, or choose another --out") from None
+    except (OSError, NotImplementedError):
+        pass  # there is no place for locks, or none that knows them
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def atomic_folder(path: str | Path, force: bool = True) -> Iterator[Path]:
     """Fill a folder that appears under its name only when it is complete.
 
@@ -145,8 +176,13 @@ def atomic_folder(path: str | Path, force: bool = True) -> Iterator[Path]:
 
 
 def plain_stem(path: str | Path) -> str:
-    """The name to begin side files with: readers of text formats end names at spaces, and few decode other characters."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", Path(path).stem)
+    """The name to begin side files with: readers of text formats end names at spaces, and few decode other characters.
+
+    What had to be changed ends in a hash of what it was, so that no two names in one folder become the same.
+    """
+    stem = Path(path).stem
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
+    return plain if plain == stem else f"{plain}-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:6]}"
 
 
 @contextmanager

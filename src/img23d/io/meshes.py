@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +19,11 @@ from img23d.io.reading import load_mesh
 from img23d.io.stl import stl_bytes
 from img23d.scene import Mesh, TexturedMesh
 
-__all__ = ["FORMATS", "load_mesh", "mesh_format", "save_mesh"]
+__all__ = ["FORMATS", "load_mesh", "mesh_format", "save_mesh", "save_together"]
 
 FORMATS = ("glb", "gltf", "obj", "ply", "stl")
 PRINT_SIZE_MM = 100.0
+UNITLESS = (".obj", ".off", ".ply", ".stl")  # most of them in millimetres already
 """Longest side of an STL when no size is asked for: a unit sphere would be a 2 mm speck to a slicer, which reads millimetres."""
 
 
@@ -44,6 +49,7 @@ def save_mesh(
     up: Literal["y", "z"] = "y",
     force: bool = True,
     extras: dict[str, Any] | None = None,
+    keep_units: bool = False,
 ) -> list[Path]:
     """Save a mesh with its textures, whole or not at all.
 
@@ -56,6 +62,7 @@ def save_mesh(
         up: which axis points up in the file; ``z`` turns the front to -Y, as Blender and slicers have it.
         force: replace existing files; otherwise they are an error.
         extras: source photo, preset, seed: kept in glTF's ``asset.extras``.
+        keep_units: leave the size of an STL alone too, where none is asked for.
 
     Returns:
         All files written, the one asked for last.
@@ -69,7 +76,10 @@ def save_mesh(
     mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
     if len(mesh.faces) == 0:
         raise OutputError(f"the mesh for {path} has no faces: nothing to write", "use a larger object or a finer preset")
-    asset = _placed(asset, _scale(mesh, format, size_mm), up)
+    asset = _placed(asset, 1.0 if keep_units and not size_mm else _scale(mesh, format, size_mm), up)
+    placed = asset.mesh if isinstance(asset, TexturedMesh) else asset
+    if not bool(placed.vertices.isfinite().all()):
+        raise OutputError(f"the mesh for {path} has coordinates that are not finite numbers", "another size, or report this")
     stem = plain_stem(path)
     if format == "glb":
         files = {path.name: glb_bytes(asset, extras, path.stem)}
@@ -83,6 +93,23 @@ def save_mesh(
     *beside, main = files
     names = {name: path.with_name(name) for name in beside} | {main: path}
     return write_together({names[name]: _writer(data) for name, data in files.items()}, force)
+
+
+def save_together(
+    asset: TexturedMesh | Mesh, targets: Sequence[Path], size_mm: float | None, up: Literal["y", "z"], force: bool = True,
+    extras: dict[str, Any] | None = None, keep_units: bool = False,
+) -> list[Path]:  # fmt: skip
+    """Write one mesh in several formats, all of them or none; formats may share a picture, but no file of another mesh is lost.
+
+    Returns:
+        All files, those that others refer to first.
+    """
+    with tempfile.TemporaryDirectory(prefix="img23d-") as scratch:
+        made: dict[Path, Path] = {}
+        for target in targets:
+            for file in save_mesh(Path(scratch) / target.name, asset, size_mm=size_mm, up=up, extras=extras, keep_units=keep_units):
+                made.setdefault(target.with_name(file.name), file)
+        return write_together({path: partial(shutil.copyfile, file) for path, file in made.items()}, force)
 
 
 def _scale(mesh: Mesh, format: str, size_mm: float | None) -> float:

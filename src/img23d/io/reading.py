@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import struct
@@ -17,6 +18,7 @@ from PIL import Image
 from img23d.errors import InputError
 from img23d.io.decode import readable
 from img23d.io.packing import Part, pack, painted_corners
+from img23d.io.polygons import with_concave_cut
 from img23d.scene import Mesh, TexturedMesh
 
 READABLE = ("glb", "gltf", "obj", "off", "ply", "stl")
@@ -24,7 +26,7 @@ MAX_TEXTURE = 4096
 _COMPRESSIONS = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 
 
-def load_mesh(path: str | Path) -> TexturedMesh | Mesh:
+def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMesh | Mesh:
     """Load a mesh of any size, place and unit, closed or not.
 
     Scenes are flattened, polygons cut into triangles, equal positions welded, several materials packed into one texture, and
@@ -32,6 +34,7 @@ def load_mesh(path: str | Path) -> TexturedMesh | Mesh:
 
     Args:
         path: a GLB, glTF, OBJ, OFF, PLY or STL file.
+        warnings: gets a line for every file that is named in it and missing.
 
     Returns:
         A `TexturedMesh` where the file holds any colour, else a `Mesh`; seams are welded in ``mesh`` and kept in ``uv``.
@@ -48,7 +51,7 @@ def load_mesh(path: str | Path) -> TexturedMesh | Mesh:
             raise InputError(f"the mesh {path} is empty (0 bytes)", "copy or export it again")
         _refuse_compressed(path, suffix)
         try:
-            parts, material = _read_parts(path, suffix)
+            parts, material = _read_parts(path, suffix, [] if warnings is None else warnings)
         except (AttributeError, AssertionError, NotImplementedError, RuntimeError, ImportError) as error:
             raise InputError(
                 f"the mesh {path} is damaged or not what its suffix says", "open and export it again in a 3D program"
@@ -89,7 +92,8 @@ def _join(path: Path, parts: list[Part], material: tuple[float, float]) -> Textu
     positions, rank = weld(vertices)
     faces = rank[faces]
     keep = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-    if not keep.any():
+    corners = positions[faces]
+    if not np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any():
         raise InputError(f"the mesh {path} has no faces with an area", "use a surface mesh")
     used, compact = np.unique(faces[keep], return_inverse=True)
     mesh = Mesh(torch.from_numpy(positions[used]).float(), torch.from_numpy(compact.reshape(-1, 3).astype(np.int64)))
@@ -119,13 +123,18 @@ def _file_normals(parts: list[Part], rank: NDArray[np.int64], count: int, used: 
     return torch.from_numpy(total / np.maximum(length, 1e-12)).float() if bool((length > 1e-6).all()) else None
 
 
-def _read_parts(path: Path, suffix: str) -> tuple[list[Part], tuple[float, float]]:
+def _read_parts(path: Path, suffix: str, warnings: list[str]) -> tuple[list[Part], tuple[float, float]]:
     """Every piece of surface in a file, placed where the scene puts it, and the first material's (metallic, roughness)."""
     import trimesh
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what matters is said in our own messages
     resolver: Any = _Resolver(path)
-    loaded = trimesh.load_scene(path, process=False, resolver=resolver)
+    if suffix == "obj":
+        stream = io.BytesIO(with_concave_cut(path.read_bytes()))
+        loaded = trimesh.load_scene(stream, file_type="obj", process=False, resolver=resolver)
+    else:
+        loaded = trimesh.load_scene(path, process=False, resolver=resolver)
+    warnings.extend(f"{name} is missing beside {path.name}: the mesh is read without it" for name in resolver.missing)
     parts: list[Part] = []
     material = (0.0, 0.9)
     for name in loaded.graph.nodes_geometry:
@@ -146,12 +155,14 @@ class _Resolver:
 
     def __init__(self, path: Path) -> None:
         self.folder = path.parent
+        self.missing: dict[str, None] = {}  # each name once, in order
 
     def get(self, name: str) -> bytes:
         """The bytes of a file beside the mesh."""
         beside = self.folder / name
         found = beside if beside.is_file() else self.folder / unquote(name)
         if not found.is_file():
+            self.missing[name.strip()] = None
             raise FileNotFoundError(f"{name} is missing beside it")
         return found.read_bytes()
 
@@ -234,7 +245,10 @@ def _refuse_compressed(path: Path, suffix: str) -> None:
         if len(data) < 20 or data[:4] != b"glTF":
             raise InputError(f"the mesh {path} is not a GLB file", "check the file, or export it again")
         data = data[20 : 20 + struct.unpack("<I", data[12:16])[0]]
-    required = json.loads(data).get("extensionsRequired", [])
+    tree = json.loads(data)
+    if not isinstance(tree, dict):
+        raise InputError(f"the mesh {path} is not glTF", "check the file, or export it again")
+    required = tree.get("extensionsRequired", [])
     for name in _COMPRESSIONS:
         if name in required:
             raise InputError(f"the mesh {path} is compressed with {name}", "export it without compression")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from img23d.errors import ConfigError
 from img23d.scene import Mesh
 
 # Chart growth in xatlas costs more than linearly in the faces of a chart, so charts are limited to about this many.
@@ -30,12 +31,13 @@ def unwrap(mesh: Mesh, size: int, padding: int = 4) -> tuple[Tensor, Tensor]:
         uv (M, 2) glTF texture coordinates in 0..1, and uv_faces (F, 3) int64 into it, row by row the faces of the mesh.
 
     Raises:
-        ValueError: when the mesh has no faces or the texture no room for its padding.
+        ValueError: when the mesh has no faces.
+        ConfigError: the texture has no room for its padding.
     """
     if len(mesh.faces) == 0:
         raise ValueError("cannot unwrap a mesh without faces")
     if not 0 <= padding < size / 8:
-        raise ValueError(f"a texture of {size} texels has no room for a padding of {padding}")
+        raise ConfigError(f"a texture of {size} texels has no room for a padding of {padding}", f"--set texture.padding={size // 16}")
     vertices = mesh.vertices.detach().cpu().to(torch.float64).numpy()
     faces = mesh.faces.cpu().numpy()
     resolution = PACKING_RESERVE * size

@@ -97,7 +97,7 @@ def find_mirror_planes(mesh: Mesh, seed: int = 0) -> list[MirrorPlane]:
         if planes and miss > min(SECOND, 1.2 * least + 0.008):
             continue
         score = float(np.clip((HOPELESS - miss) / (HOPELESS - GOOD), 0, 1))
-        near = any(abs(float(plane.normal @ _normal(best[2]))) > math.cos(math.radians(30)) for plane in planes)
+        near = any(abs(float(plane.normal.cpu().float() @ _normal(best[2]))) > math.cos(math.radians(30)) for plane in planes)
         if score > 0 and not near:
             least = miss if not planes else least
             planes.append(MirrorPlane(_normal(best[2]).to(mesh.vertices), best[1], score))

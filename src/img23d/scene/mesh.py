@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +64,10 @@ class TexturedMesh:
             check_shape("normal_map", self.normal_map, None, None, 3)
         if self.vertex_normals is not None:
             check_shape("vertex_normals", self.vertex_normals, len(self.mesh.vertices), 3)
+
+    def moved(self, scale: float, shift: Sequence[float]) -> TexturedMesh:
+        """The same mesh larger by a factor, then shifted by (x, y, z)."""
+        return replace(self, mesh=Mesh(self.mesh.vertices * scale + self.mesh.vertices.new_tensor(shift), self.mesh.faces))
 
     def to(self, device: torch.device | str) -> TexturedMesh:
         """The same asset on another device."""

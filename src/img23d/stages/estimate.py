@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.config import Estimate, Prior
-from img23d.ops.crop import resize_views_image
+from img23d.ops.crop import resize_views_image, spread
 from img23d.ops.depth import align_depth, depth_to_normal
 from img23d.ops.inflate import inflated_sdf, inflation_height
 from img23d.ops.volume import volume_points
@@ -120,6 +120,8 @@ def use_given_maps(guessed: Views, given: Views, options: Estimate) -> Views:
     trust = GIVEN_CONFIDENCE * (torch.ones_like(confidence) if given.confidence is None else given.confidence)
     if given.depth is not None:
         relative = given.depth if options.depth_convention == "depth" else -given.depth
+        # outside of the mask the map holds anything; resized with it, rims would take part in that
+        relative = spread(relative[0, ..., None], inside[0])[None, ..., 0] if bool(inside.any()) else relative
         scale, shift = align_depth(relative[inside], depth[inside], torch.ones_like(depth[inside]))
         depth = scale * relative + shift
         confidence = torch.where(inside, trust, confidence)

@@ -43,7 +43,7 @@ def facing(seen: Views) -> Views:
     return Views(seen.cameras, seen.rgb, seen.mask, seen.depth, normal, seen.mask)
 
 
-def find_pose(mesh: Mesh, colors: Tensor | None, photo: Views, context: Context) -> Cameras:
+def find_pose(mesh: Mesh, colors: Tensor | None, photo: Views, context: Context, elevation_deg: float | None = None) -> Cameras:
     """The camera from which a mesh looks most like a cut-out photo.
 
     Azimuth and elevation are searched, coarse to fine; focal length and principal point follow from the silhouettes' boxes.
@@ -52,16 +52,18 @@ def find_pose(mesh: Mesh, colors: Tensor | None, photo: Views, context: Context)
         mesh: inside [-1, 1]^3.
         colors: (N, 3) sRGB per vertex, or None to compare silhouettes alone.
         photo: one view from `segment`.
+        elevation_deg: of the camera, where that is known.
     """
     mask = F.interpolate(photo.mask[:, None], (POSE_SIZE, POSE_SIZE), mode="area")[0, 0]
     rgb = F.interpolate(photo.rgb.permute(0, 3, 1, 2), (POSE_SIZE, POSE_SIZE), mode="area")[0].permute(1, 2, 0)
     best, best_score = fitted_pose(mesh, 0.0, 0.0, mask), -1.0
-    candidates = [(float(azimuth), float(elevation)) for azimuth in range(0, 360, 15) for elevation in range(-20, 71, 10)]
+    elevations = list(range(-20, 71, 10)) if elevation_deg is None else [elevation_deg]
+    candidates = [(float(azimuth), float(elevation)) for azimuth in range(0, 360, 15) for elevation in elevations]
     center = (0.0, 0.0)
     for spread in (None, 6.0, 2.0):
         if spread is not None:
             steps = (-spread, 0.0, spread)
-            candidates = [(center[0] + da, min(89.0, center[1] + de)) for da in steps for de in steps]
+            candidates = [(center[0] + da, min(89.0, center[1] + de)) for da in steps for de in (steps if len(elevations) > 1 else (0.0,))]
         for number, (azimuth, elevation) in enumerate(candidates):
             camera = fitted_pose(mesh, azimuth, elevation, mask)
             score = likeness(mesh, colors, camera, mask, rgb, context)

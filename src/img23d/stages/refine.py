@@ -39,11 +39,18 @@ GRIDS: dict[str, Callable[[SdfField, Refine, Context], DeformableGrid]] = {
     "flexicubes": refine_cubes.start,
 }
 SMALL_COVER, FINEST_PICTURE = 0.1, 1.5  # objects that cover less of the picture are thin, and are looked at more closely
-SMALL_PART = 0.05  # separate parts below this share of the largest one's volume are floaters
+SMALL_PART = 0.05  # separate parts below this share of the largest one's area are floaters
 
 
-def refine(views: Views, field: SdfField, options: Refine, context: Context) -> Mesh:
+def refine(views: Views, field: SdfField, options: Refine, context: Context, parts_known: bool = False) -> Mesh:
     """Fit a deformable grid to the views, starting from a signed distance field.
+
+    Args:
+        views: pictures of the object.
+        field: to begin with.
+        options: of the stage.
+        context: device, backends, progress.
+        parts_known: the field is that of a mesh, whose parts are all meant; a guess's parts are what the silhouettes show.
 
     Returns:
         A closed, manifold, outward mesh.
@@ -52,7 +59,8 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context) -> 
         FitError: no surface was left.
     """
     cell = 2.0 / (finer_for_thin(field, options.resolution, context.device) << options.subdivisions)
-    field = with_thin_parts(field, views, pieces(views) == 1, cell)
+    whole = not parts_known and pieces(views) == 1
+    field = with_thin_parts(field, views, whole, cell)
     state = GRIDS[options.extractor](field, options, context)
     parts = max(1, options.subdivisions)
     first = round(options.steps * FIRST_PART) if options.subdivisions else 0
@@ -63,7 +71,8 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context) -> 
         done = optimize(state, views, field, done, until, options, context)
     if not options.subdivisions:
         optimize(state, views, field, 0, options.steps, options, context)
-    return finished(state, views, field, options, context)
+    # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
+    return finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
 
 
 def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context) -> int:
@@ -135,14 +144,12 @@ def calm(groups: list[dict[str, Any]]) -> None:
         group["eps"] = size * CALM + 1e-12
 
 
-def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refine, context: Context) -> Mesh:
-    """The last surface, without floaters, smoothed and manifold."""
+def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refine, context: Context, share: float) -> Mesh:
+    """The last surface, without parts below this share of the largest, smoothed and manifold."""
     with torch.no_grad():
         vertices, faces, _ = state.surface(state.sdf(), context, final=True)
         if len(faces) == 0:
             raise FitError("no surface was left after refine", "check the cut-out in 01_segment/mask.png")
-        # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
-        share = 1.0 if pieces(views) == 1 else SMALL_PART
         mesh = largest_components(Mesh(vertices, faces), share)
         mesh = taubin(mesh, round(options.smooth * state.smoothing))
         # only what a view looks at has a right to be rough

@@ -12,9 +12,9 @@ from torch import Tensor
 from img23d.config import Segment
 from img23d.errors import InputError
 from img23d.io.images import Photo
-from img23d.ops.crop import crop, object_box, spread
+from img23d.ops.crop import crop, object_box, resize_views_image, spread
 from img23d.ops.cutout import plain_background_alpha
-from img23d.priors.frame import FILL
+from img23d.priors.frame import FILL, IMAGE_SIZE
 from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.context import Context
@@ -22,6 +22,7 @@ from img23d.stages.context import Context
 VERSION = 8
 DEFAULT_FOV_DEG = 40.0
 SMALLEST_OBJECT = 16
+PLAIN = 0.02  # darkest to brightest, of 1: what differs by less is noise
 SECOND = 0.25  # of the largest part: smaller ones are bystanders, larger ones a second thing that is meant
 
 
@@ -56,12 +57,14 @@ def segment(photo: Photo, maps: Maps, fov_deg: float | None, options: Segment, c
         InputError: nothing is left, or the object is smaller than 16 pixels.
     """
     alpha = object_alpha(photo, maps.mask, options, context)
-    alpha = keep_component(alpha, options.pick, context)
+    alpha = keep_component(alpha, in_pixels(options.pick, photo), context)
     box = object_box(alpha, FILL)
     if box.side * FILL < SMALLEST_OBJECT:
         raise InputError(f"the object is only {box.side * FILL:.0f} px across", "use a larger photo, or give the object with --mask")
     size = int(min(options.size, max(256, math.ceil(box.side))))
     mask = crop(alpha[..., None], box, size)[..., 0].clamp(0, 1)
+    if float(resize_views_image(mask[None], min(IMAGE_SIZE, size)).max()) <= 0.5:
+        raise InputError("the object is too thin: a line, less than a hundredth as wide as long", "give what belongs to it with --mask")
     rgb = spread(crop(photo.rgb, box, size, alpha), pure(mask)).clamp(0, 1)
     depth = None if maps.depth is None else crop(maps.depth[..., None], box, size, alpha)[None, ..., 0]
     normal = None if maps.normal is None else torch.nn.functional.normalize(crop(maps.normal, box, size, alpha)[None], dim=-1)
@@ -87,6 +90,8 @@ def object_alpha(photo: Photo, given: Tensor | None, options: Segment, context: 
         return photo.alpha
     if options.method == "alpha":
         raise InputError("the picture has no alpha channel", "--set segment.method=auto, or give --mask")
+    if float(photo.rgb.amax((0, 1)).sub(photo.rgb.amin((0, 1))).max()) < PLAIN:
+        raise InputError("nothing can be seen in the photo: it is all of one colour", "another photo, or give the object with --mask")
     if options.method == "rembg":
         from img23d.backends.rembg import rembg_alpha
 
@@ -105,8 +110,27 @@ def object_alpha(photo: Photo, given: Tensor | None, options: Segment, context: 
     return plain_background_alpha(photo.rgb)
 
 
-def keep_component(alpha: Tensor, pick: str, context: Context) -> Tensor:
-    """Keep the largest connected part, or the one under ``pick`` ("x,y" in photo pixels), and parts at least a quarter as large.
+def in_pixels(pick: str, photo: Photo) -> tuple[int, int] | None:
+    """Column and row of the photo as it was loaded that ``x,y`` in pixels of its file means.
+
+    Raises:
+        InputError: not of that form, or outside.
+    """
+    if not pick:
+        return None
+    height, width = photo.rgb.shape[:2]
+    rows, columns = photo.size or (height, width)
+    try:
+        x, y = (float(part) for part in pick.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not (0 <= x < columns and 0 <= y < rows):
+        raise InputError(f"pick {pick!r} is not x,y in pixels inside the photo of {columns} x {rows}", "--set segment.pick=320,240")
+    return int(x * width / columns), int(y * height / rows)
+
+
+def keep_component(alpha: Tensor, pick: tuple[int, int] | None, context: Context) -> Tensor:
+    """Keep the largest connected part, or the one under ``pick`` (column, row), and parts at least a quarter as large.
 
     Raises:
         InputError: nothing is in the mask, everything is, or nothing lies under ``pick``.
@@ -123,13 +147,9 @@ def keep_component(alpha: Tensor, pick: str, context: Context) -> Tensor:
         return alpha
     sizes = ndimage.sum_labels(inside, labels, range(1, count + 1))
     if pick:
-        try:
-            x, y = (int(float(part)) for part in pick.split(","))
-            chosen = int(labels[y, x])
-        except (ValueError, IndexError):
-            raise InputError(f"pick {pick!r} is not x,y in pixels inside the photo", "--set segment.pick=320,240") from None
+        chosen = int(labels[pick[1], pick[0]])
         if chosen == 0:
-            raise InputError(f"nothing was cut out at pick {pick}", "choose a point on the object; see 01_segment/mask.png")
+            raise InputError("nothing was cut out where segment.pick points to", "choose a point on the object; see 01_segment/mask.png")
         keep = labels == chosen
     else:
         big = [index + 1 for index in range(count) if sizes[index] >= SECOND * sizes.max()]
