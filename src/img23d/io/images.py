@@ -98,7 +98,8 @@ def save_image(path: str | Path, image: Tensor, force: bool = True, quality: int
     picture = to_pillow(image)
     if kind == "JPEG" and picture.mode == "RGBA":
         picture = picture.convert("RGB")
-    return atomic_write(path, lambda partial: picture.save(partial, kind, quality=quality), force)
+    # zlib's fourth level takes half the time of Pillow's own, the sixth, for a tenth more bytes
+    return atomic_write(path, lambda partial: picture.save(partial, kind, quality=quality, compress_level=4), force)
 
 
 def to_pillow(image: Tensor) -> Image.Image:

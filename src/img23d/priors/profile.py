@@ -105,10 +105,10 @@ def finished_end(line: Tensor, radius: Tensor, end: float, side: float) -> tuple
 def seen_along_rays(profile: Profile, size: int, depths: Tensor) -> Tensor:
     """(D, size, size) signed distance of the turned solid at some depths along the rays of a picture."""
     height, radius = cylindrical(profile.axis, size, depths)
-    place = torch.stack([radius, height], -1).reshape(1, -1, 1, 2) / REACH
-    inside = place.clamp(-1, 1)
-    found = F.grid_sample(profile.distance[None, None], inside, align_corners=False, padding_mode="border")[0, 0, :, 0]
-    return (found + (place - inside).norm(dim=-1).reshape(-1) * REACH).reshape(height.shape)
+    kept = radius.clamp(max=REACH), height.clamp(-REACH, REACH)
+    place = torch.stack(kept, -1).reshape(1, -1, 1, 2) / REACH
+    found = F.grid_sample(profile.distance[None, None], place, align_corners=False, padding_mode="border")[0, 0, :, 0]
+    return found.reshape(height.shape) + torch.hypot(radius - kept[0], height - kept[1])
 
 
 def show(profile: Profile, size: int, bins: int = BINS) -> Shown:

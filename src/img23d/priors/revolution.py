@@ -52,25 +52,27 @@ def largest_revolution(outside: Tensor, axis: Axis) -> Tensor:
     seen = points[..., :2] * (axis.distance / (axis.distance - points[..., 2:]).clamp(min=0.05))
     grid = (seen * outside.new_tensor([1.0, -1.0])).reshape(1, -1, TURNS, 2)
     found = F.grid_sample(outside[None, None], grid, align_corners=False, padding_mode="border")
-    beyond = (grid - grid.clamp(-1, 1)).norm(dim=-1)
+    beyond = torch.hypot(*(grid - grid.clamp(-1, 1)).unbind(-1))
     return (found[0, 0] + beyond[0]).topk(NOTCHES, -1).values[..., -1].reshape(HEIGHTS, RADII)
 
 
 def cylindrical(axis: Axis, size: int, depths: Tensor) -> tuple[Tensor, Tensor]:
     """(D, size, size) height along the axis and distance from it of the points at some depths along the rays of a picture."""
-    x, y, z = frame.ray_points(axis.distance, size, depths).unbind(-1)
-    x = x - axis.x
+    line, grow = frame.pixel_axis(size, depths.device), ((axis.distance + depths) / axis.distance)[:, None]
+    x, y, z = line * grow - axis.x, -line * grow, -depths[:, None]  # as `frame.ray_points` has them, columns and rows apart
     up = axis.directions(depths)[0]
     height = y * up[1] + z * up[2]
-    return height, (x**2 + y**2 + z**2 - height**2).clamp(min=0).sqrt()
+    radius = ((x**2)[:, None] + (y**2 + z**2 - height**2)[..., None]).clamp(min=0).sqrt()
+    return height[..., None].expand_as(radius), radius
 
 
 def look_up(table: Tensor, height: Tensor, radius: Tensor) -> Tensor:
     """Values of a (H, R) table over heights -REACH..REACH and radii 0..WIDEST, in the shape of ``height``."""
-    place = torch.stack([radius * (2 / WIDEST) - 1, height / REACH], -1)
-    inside = place.clamp(-1, 1)
-    found = F.grid_sample(table[None, None], inside.reshape(1, -1, 1, 2), align_corners=True)[0, 0, :, 0].reshape(height.shape)
-    return found + (place - inside).norm(dim=-1)
+    across, along = radius * (2 / WIDEST) - 1, height / REACH
+    kept = across.clamp(-1, 1), along.clamp(-1, 1)
+    place = torch.stack(kept, -1).reshape(1, -1, 1, 2)
+    found = F.grid_sample(table[None, None], place, align_corners=True)[0, 0, :, 0].reshape(height.shape)
+    return found + torch.hypot(across - kept[0], along - kept[1])
 
 
 class Coverage(NamedTuple):

@@ -18,7 +18,7 @@ from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
-VERSION = 16
+VERSION = 17
 GUESS_SIZE = 128
 GIVEN_CONFIDENCE = 0.9
 FRONT_DOUBT = 0.15  # of the prior's confidence that is left where the user's or a model's maps tell the surface
