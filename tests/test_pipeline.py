@@ -203,6 +203,13 @@ def test_refining_a_result_leaves_the_run_that_made_it(photo, tmp_path):
     assert result.path == tmp_path / "ball_refined" / "ball_refined.glb"
 
 
+def test_a_run_reopened_with_another_seed_keeps_its_photo(photo, tmp_path):
+    first = pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
+    run = reopen(first.run_folder)
+    again = refine_run(run, config.replace(run.config, seed=7))
+    assert again.path == first.path and reopen(first.run_folder).source.read_bytes() == photo.read_bytes()
+
+
 def test_the_role_of_a_given_map_is_part_of_the_run(photo, tmp_path):
     grey = tmp_path / "map.png"
     Image.fromarray(np.tile(np.linspace(0, 255, 160, dtype=np.uint8), (160, 1))).save(grey)

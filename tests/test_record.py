@@ -69,7 +69,9 @@ def test_a_run_of_another_photo_is_kept_whatever_the_format(tmp_path):
     with pytest.raises(OutputError, match="comes from another run"):
         check_existing(new, "other", force=False)
     check_existing(new, "other", force=True)
-    assert sorted(path.name for path in old.folder.iterdir()) == ["run.json"], "nothing of the old run is left"
+    (tmp_path / "mug.jpg").write_bytes(b"other photo")
+    keep(new, tmp_path / "mug.jpg", Given(), "other", config.Config())
+    assert sorted(path.name for path in old.folder.iterdir()) == ["01_segment", "mug.glb", "run.json", "source.jpg"]
 
 
 @pytest.mark.parametrize("name", ["cup.mtl", "cup_base_color.png"])

@@ -54,6 +54,7 @@ class Result:
         warnings: lines that the user should read.
         seconds: wall time of each stage that was computed, and of the export.
         figures: measured facts about the result, such as faces.
+        written: the exported files and those that they refer to.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    written: tuple[Path, ...] = ()
 
 
 def open_context(config: Config) -> Context:
@@ -220,7 +222,7 @@ def write_result(
     begin = time.perf_counter()
     steps.report("export", 0.0, "")
     extras = {"source": name, "preset": config.preset, "seed": config.seed}
-    save_together(
+    written = save_together(
         exported or asset, targets.files, config.export.size_mm or None, config.export.up, extras=extras, keep_units=made_from in UNITLESS
     )
     save_image(targets.folder / "preview.png", preview_sheet(views, asset, steps.context.rasterizer))
@@ -239,4 +241,5 @@ def write_result(
         "vertices": float(len(asset.mesh.vertices)),
         "texture_px": float(len(asset.base_color)),
     }
-    return Result(targets.files[0], targets.files, targets.folder, tuple(steps.context.warnings), steps.seconds, figures)
+    warnings = tuple(steps.context.warnings)
+    return Result(targets.files[0], targets.files, targets.folder, warnings, steps.seconds, figures, tuple(written))

@@ -99,12 +99,9 @@ def check_existing(targets: Targets, source_key: str, force: bool) -> None:
         OutputError: a file is in the way.
     """
     before = _recorded(targets.folder)
-    if before.get("source_key") == source_key:
+    if force or before.get("source_key") == source_key:
         return
     theirs = [targets.folder / name for name in before.get("files", [])]
-    if force:
-        clear(targets.folder, before)
-        return
     for path in (*targets.files, *(path for target in targets.files for path in beside(target)), *theirs):
         if path.exists():
             raise OutputError(f"{path} already exists and comes from another run", "--force replaces it, or choose another --out")
@@ -115,16 +112,6 @@ def beside(target: Path) -> list[Path]:
     picture, normal = "_base_color.png", "_normal.png"
     endings = {".obj": (".mtl", picture, normal), ".gltf": (".bin", picture, normal), ".ply": (picture,)}
     return [target.with_name(plain_stem(target) + ending) for ending in endings.get(target.suffix.lower(), ())]
-
-
-def clear(folder: Path, record: dict[str, Any]) -> None:
-    """Remove what another source's run left in a run folder: its inputs, steps, and results in the folder itself."""
-    names = [*record.get("inputs", {}).values(), *record.get("files", [])]
-    for path in (folder / str(name) for name in names):
-        if path.parent.resolve() == folder.resolve() and path.is_file():
-            path.unlink()
-    for path in folder.glob("[0-9][0-9]_*") if record else ():
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def keep(
@@ -146,6 +133,7 @@ def keep(
     Raises:
         OutputError: the folder cannot be written.
     """
+    old = _recorded(targets.folder).get("inputs", {}).values()
     try:
         files = {"source": source, **({} if photo is None else {"photo": photo}), **given.files()}
         names = {role: f"{role if role in ('source', 'photo') else f'given_{role}'}{path.suffix.lower()}" for role, path in files.items()}
@@ -171,6 +159,8 @@ def keep(
         partial = targets.folder / (RECORD + ".partial")
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
         os.replace(partial, targets.folder / RECORD)
+        for name in set(old) - set(names.values()):  # such as source.jpg, where a PNG has taken its place
+            (targets.folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {targets.folder}: {error.strerror or error}", "free some space or choose another --out") from error
 

@@ -27,6 +27,7 @@ class PretendResult:
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    written: tuple[Path, ...] = ()
 
 
 class Pretend:
@@ -61,7 +62,7 @@ class Pretend:
         for path in targets.files:
             path.write_bytes(b"mesh of " + photo.read_bytes())
         seconds, figures = {"fit": 1.25, "texture": 0.5}, {"faces": 12000.0}
-        return PretendResult(targets.files[0], targets.files, targets.folder, self.warnings, seconds, figures)
+        return PretendResult(targets.files[0], targets.files, targets.folder, self.warnings, seconds, figures, targets.files)
 
 
 @pytest.fixture

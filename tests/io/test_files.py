@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from img23d.errors import OutputError
-from img23d.io.files import atomic_folder, atomic_write, check_output, claimed, plain_stem, write_together
+from img23d.io.files import atomic_write, check_output, claimed, plain_stem, write_together
 
 
 def names(folder: Path) -> set[str]:
@@ -71,9 +71,6 @@ def test_any_other_error_passes_through_and_leaves_nothing(tmp_path: Path, error
 
     with pytest.raises(error):
         atomic_write(tmp_path / "a.bin", fail)
-    with pytest.raises(error), atomic_folder(tmp_path / "run") as folder:
-        (folder / "half").write_bytes(b"half")
-        raise error
     assert names(tmp_path) == set()
 
 
@@ -88,8 +85,6 @@ def test_impossible_places_are_named(tmp_path: Path) -> None:
     ]:
         with pytest.raises(OutputError, match=words):
             atomic_write(path, lambda partial: None, force=True)
-    with pytest.raises(OutputError, match="a file of that name"), atomic_folder(tmp_path / "file", force=True):
-        pass
     assert names(tmp_path) == {"file", "folder"}
 
 
@@ -114,31 +109,6 @@ def test_files_that_belong_together_appear_together(tmp_path: Path) -> None:
         {tmp_path / "a.png": lambda partial: partial.write_bytes(b"1"), tmp_path / "a.obj": lambda partial: partial.write_bytes(b"2")}
     )
     assert names(tmp_path) == {"a.png", "a.obj"}
-
-
-def test_folder_appears_only_when_complete_and_replaces_the_old_one_whole(tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    with atomic_folder(path) as folder:
-        (folder / "sub").mkdir()
-        (folder / "sub" / "a").write_bytes(b"1")
-        assert not path.exists()
-    assert (path / "sub" / "a").read_bytes() == b"1"
-    with pytest.raises(OutputError, match="already there"), atomic_folder(path, force=False):
-        pass
-    with pytest.raises(OutputError, match="full"), atomic_folder(path, force=True) as folder:
-        raise OSError(errno.ENOSPC, "full")
-    assert (path / "sub" / "a").read_bytes() == b"1"
-    with atomic_folder(path, force=True) as folder:
-        (folder / "b").write_bytes(b"2")
-    assert names(path) == {"b"} and names(tmp_path) == {"run"}
-
-
-def test_a_stale_partial_folder_of_a_killed_run_is_cleared(tmp_path: Path) -> None:
-    (tmp_path / "run.partial").mkdir()
-    (tmp_path / "run.partial" / "stale").write_bytes(b"")
-    with atomic_folder(tmp_path / "run") as folder:
-        (folder / "fresh").write_bytes(b"")
-    assert names(tmp_path / "run") == {"fresh"} and names(tmp_path) == {"run"}
 
 
 def test_names_that_become_plain_stay_apart() -> None:

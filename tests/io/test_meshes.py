@@ -326,3 +326,21 @@ def test_missing_meshes_and_truncated_ones(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-200])
         with pytest.raises(InputError, match=r"damaged|no faces"):
             load_mesh(path)
+
+
+def test_a_mesh_too_far_away_for_its_size(tmp_path: Path) -> None:
+    corners = "".join(f"v {400000 + x} {4000000 + y} {z}\n" for x, y, z in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    (tmp_path / "far.obj").write_text(corners + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
+    with pytest.raises(InputError, match="so far from the origin"):
+        load_mesh(tmp_path / "far.obj")
+
+
+def test_what_is_missing_beside_a_mesh_is_named(tmp_path: Path) -> None:
+    (tmp_path / "part.mtl").write_text("newmtl red\nKd 1 0 0\nmap_Kd gone.png\n")
+    faces = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+    (tmp_path / "part.obj").write_text("mtllib part.mtl\nusemtl red\n" + faces)
+    (tmp_path / "bare.obj").write_text("mtllib lost.mtl\nusemtl red\n" + faces)
+    for name, lost in (("part.obj", "gone.png"), ("bare.obj", "lost.mtl")):
+        warnings: list[str] = []
+        load_mesh(tmp_path / name, warnings)
+        assert warnings == [f"{lost} is missing beside {name}: the mesh is read without it"]

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,19 +29,18 @@ _REASONS = {
 }
 
 
-def check_output(path: str | Path, force: bool = False, folder: bool = False) -> Path:
+def check_output(path: str | Path, force: bool = False) -> Path:
     """Fail early when an output path cannot be written, before any work is spent on it.
 
     Args:
-        path: the file or folder to be written.
+        path: the file to be written.
         force: allow something that already exists to be replaced.
-        folder: the output is a folder.
 
     Returns:
         The path.
 
     Raises:
-        OutputError: parent missing, no permission, already there, or a folder where a file is wanted (and the reverse).
+        OutputError: parent missing, no permission, already there, or a folder where a file is wanted.
     """
     path = Path(path)
     with _clear_errors(path):
@@ -51,11 +49,9 @@ def check_output(path: str | Path, force: bool = False, folder: bool = False) ->
             raise OutputError(f"cannot write {path}: the folder {parent} does not exist", f"mkdir -p '{parent}'")
         if not parent.is_dir():
             raise OutputError(f"cannot write {path}: {parent} is a file, not a folder", "choose another path with --out")
-        if path.is_dir() and not folder:
+        if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder", "name a file inside it, such as model.glb")
-        if path.exists() and not path.is_dir() and folder:
-            raise OutputError(f"cannot write the folder {path}: a file of that name is there", "choose another name with --out")
-        if path.exists() and not force and not (folder and not any(path.iterdir())):
+        if path.exists() and not force:
             raise OutputError(f"{path} is already there", "--force replaces it, --out writes elsewhere")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise OutputError(f"cannot write {path}: no permission to write in {parent}", "choose a folder of your own with --out")
@@ -138,43 +134,6 @@ def claimed(path: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def atomic_folder(path: str | Path, force: bool = True) -> Iterator[Path]:
-    """Fill a folder that appears under its name only when it is complete.
-
-    Args:
-        path: where the folder is to be.
-        force: replace an existing folder; otherwise, unless it is empty, it is an error.
-
-    Yields:
-        A folder ``<name>.partial`` beside it, empty, to be filled; it is renamed at the end or removed after an error.
-
-    Raises:
-        OutputError: the folder cannot be written; what was there before is untouched.
-    """
-    path = check_output(path, force, folder=True)
-    partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".replaced")
-    with _clear_errors(path):
-        try:
-            for stale in (partial, old):
-                if stale.exists():
-                    shutil.rmtree(stale)
-            partial.mkdir()
-            yield partial
-            _sync_tree(partial)
-            if path.exists():
-                os.replace(path, old)
-            os.replace(partial, path)
-        except BaseException:
-            if old.exists() and not path.exists():
-                os.replace(old, path)
-            raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
-    _sync(path.parent)
-
-
 def plain_stem(path: str | Path) -> str:
     """The name to begin side files with: readers of text formats end names at spaces, and few decode other characters.
 
@@ -195,13 +154,6 @@ def _clear_errors(path: Path) -> Iterator[None]:
             raise
         reason, hint = _REASONS.get(error.errno, (error.strerror or str(error), "choose another path with --out"))
         raise OutputError(f"cannot write {path}: {reason}", hint) from error
-
-
-def _sync_tree(folder: Path) -> None:
-    """Have every file below a folder on disk before the rename that makes it visible."""
-    for root, _, names in os.walk(folder):
-        for name in names:
-            _sync(Path(root, name))
 
 
 def _sync(path: Path) -> None:

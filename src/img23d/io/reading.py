@@ -23,6 +23,7 @@ from img23d.scene import Mesh, TexturedMesh
 
 READABLE = ("glb", "gltf", "obj", "off", "ply", "stl")
 MAX_TEXTURE = 4096
+STEP, ROUNDED = 2.0**-23, 1e-3  # of float32, as a share of a number; of a mesh's size, what may be rounded
 _COMPRESSIONS = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 
 
@@ -85,6 +86,11 @@ def _join(path: Path, parts: list[Part], material: tuple[float, float]) -> Textu
     if not np.isfinite(vertices).all():
         bad = int((~np.isfinite(vertices)).any(1).sum())
         raise InputError(f"the mesh {path} has {bad} vertices whose coordinates are not finite numbers", "repair it in a 3D program first")
+    low, high = vertices.min(0), vertices.max(0)
+    if float(np.abs(vertices).max()) * STEP > ROUNDED * float((high - low).max()):
+        raise InputError(
+            f"the mesh {path} lies so far from the origin that single precision would round its shape away", "move it to the origin first"
+        )
     starts = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts)])
     if faces.min() < 0 or faces.max() >= len(vertices):

@@ -16,7 +16,6 @@ from img23d.priors.objects import ObjectFile, TrainingObject, load_object, norma
 from img23d.priors.photo_lights import random_studio
 from img23d.priors.procedural import random_object
 from img23d.priors.render_photo import Floor, Placed, render_photo
-from img23d.priors.shards import Shard
 from img23d.scene.cameras import orbit_degrees
 
 SIZE = 224  # as large as the network sees them, so that they are as sharp as what is behind them
@@ -112,29 +111,3 @@ def read_cutouts(folder: Path) -> Cutouts:
         raise InputError(f"{folder} holds no cut-outs", "make them first: img23d train foreground --data FOLDER")
     loaded = [np.load(file) for file in files]
     return Cutouts(*(np.concatenate([part[name] for part in loaded]) for name in Cutouts._fields))
-
-
-def cutouts_of_shards(files: Sequence[Path], limit: int) -> Cutouts:
-    """Cut-outs without shadows from the shape prior's samples, those whose mask was not spoilt on purpose.
-
-    Args:
-        files: shards of the shape prior's training samples.
-        limit: most cut-outs to take.
-    """
-    rgb, alpha = [], []
-    for path in files:
-        shard = Shard(path)
-        for number in range(len(shard)):
-            sample = shard[number]
-            mask = sample.mask.astype(np.float32) / 255
-            same = (mask > 0.5) == sample.hit
-            if same.mean() > 0.995 and sample.hit.mean() > 0.02:
-                rgb.append(spread(sample.rgb, mask > 0.98))
-                alpha.append(sample.mask)
-            if len(rgb) == limit:
-                break
-        if len(rgb) == limit:
-            break
-    if not rgb:
-        raise InputError("the shards hold no clean samples", "more shards, or render cut-outs")
-    return Cutouts(np.stack(rgb), np.stack(alpha), np.full((len(rgb), *alpha[0].shape), 255, np.uint8))
