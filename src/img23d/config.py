@@ -83,7 +83,7 @@ class Estimate:
     )
     geometry_model: str = option("", "repository id, local folder or .onnx file; empty = the default of that kind")
     geometry_steps: int = option(4, "denoising steps of a diffusion model", 1, 1000)
-    depth_convention: Literal["depth", "disparity"] = option("depth", "how --depth is encoded: bigger is farther, or bigger is nearer")
+    depth_convention: Literal["depth", "disparity"] = option("depth", "how --depth is encoded: bigger is farther, or its inverse")
 
 
 @dataclass(frozen=True)

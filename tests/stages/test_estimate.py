@@ -48,11 +48,14 @@ def test_a_given_elevation_wins():
 def test_given_depth_is_scaled_to_the_guess(ball, context, convention):
     truth, plain = ball.views(128), seen(ball)
     guess, _ = estimate(plain, True, INFLATE, Estimate(elevation_deg=0.0), context)
-    relative = 0.1 * truth.depth + 5 if convention == "depth" else -0.1 * truth.depth
+    relative = 0.1 * truth.depth + 5 if convention == "depth" else 0.3 / truth.depth + 2
     given = Views(plain.cameras, plain.rgb, plain.mask, depth=relative)
     views, _ = estimate(given, True, INFLATE, Estimate(elevation_deg=0.0, depth_convention=convention), context)
     inner = truth.mask > 0.99
-    assert float(torch.corrcoef(torch.stack([views.depth[inner], truth.depth[inner]]))[0, 1]) > 0.999
+    # the guess is no exact ball, and so the offset of its disparities is not exact either; taken for negative depth they reach .9988
+    assert float(torch.corrcoef(torch.stack([views.depth[inner], truth.depth[inner]]))[0, 1]) > (
+        0.99999 if convention == "depth" else 0.9995
+    )
     assert float((views.depth - guess.depth)[inner].abs().mean()) < 0.05
     assert float(views.confidence[inner].min()) > float(guess.confidence[inner].max())
 

@@ -19,6 +19,7 @@ from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
 VERSION = 17
+FARTHEST = 2.0  # times the guessed farthest depth: what a disparity map may make of a point
 GUESS_SIZE = 128
 GIVEN_CONFIDENCE = 0.9
 FRONT_DOUBT = 0.15  # of the prior's confidence that is left where the user's or a model's maps tell the surface
@@ -112,6 +113,23 @@ def inflation_normal(height: Tensor, size: int, cameras: Cameras) -> Tensor:
     return (local @ cameras.cam_to_world[0, :3, :3].T)[None]
 
 
+def aligned(relative: Tensor, guess: Tensor, inside: Tensor, disparity: bool) -> Tensor:
+    """A given depth map at the scale and offset at which it fits the guessed depths best; disparity is the inverse of depth.
+
+    Args:
+        relative: (V, S, S) as given.
+        guess: (V, S, S) z-depths, object units.
+        inside: (V, S, S) bool, where both mean something.
+        disparity: bigger is nearer.
+    """
+    # 1 / z falls as z rises: the negative inverse of the depths is what disparity is a negative multiple of
+    target = -1 / guess[inside] if disparity else guess[inside]
+    scale, shift = align_depth(-relative[inside] if disparity else relative[inside], target, torch.ones_like(target))
+    if not disparity:
+        return scale * relative + shift
+    return -1 / (shift - scale * relative).clamp(max=float(target.max()) / FARTHEST)
+
+
 def use_given_maps(guessed: Views, given: Views, options: Estimate) -> Views:
     """Replace guessed depth and normals by given ones, scaled to fit the guess and turned into the object frame."""
     depth, normal, confidence = guessed.depth, guessed.normal, guessed.confidence
@@ -119,11 +137,9 @@ def use_given_maps(guessed: Views, given: Views, options: Estimate) -> Views:
     inside = (given.mask > 0.9) & (confidence > 0)
     trust = GIVEN_CONFIDENCE * (torch.ones_like(confidence) if given.confidence is None else given.confidence)
     if given.depth is not None:
-        relative = given.depth if options.depth_convention == "depth" else -given.depth
         # outside of the mask the map holds anything; resized with it, rims would take part in that
-        relative = spread(relative[0, ..., None], inside[0])[None, ..., 0] if bool(inside.any()) else relative
-        scale, shift = align_depth(relative[inside], depth[inside], torch.ones_like(depth[inside]))
-        depth = scale * relative + shift
+        relative = spread(given.depth[0, ..., None], inside[0])[None, ..., 0] if bool(inside.any()) else given.depth
+        depth = aligned(relative, depth, inside, options.depth_convention == "disparity")
         confidence = torch.where(inside, trust, confidence)
         if given.normal is None:
             normal = depth_to_normal(depth, guessed.cameras)
