@@ -18,7 +18,7 @@ from PIL import Image
 from img23d.errors import InputError, OutputError
 from img23d.io.corners import split
 from img23d.io.meshes import FORMATS, load_mesh, save_mesh
-from img23d.io.packing import painted_corners
+from img23d.io.packing import Part, pack, painted_corners
 from img23d.io.textures import sample
 from img23d.scene import Mesh, TexturedMesh
 
@@ -344,3 +344,13 @@ def test_what_is_missing_beside_a_mesh_is_named(tmp_path: Path) -> None:
         warnings: list[str] = []
         load_mesh(tmp_path / name, warnings)
         assert warnings == [f"{lost} is missing beside {name}: the mesh is read without it"]
+
+
+def test_a_face_that_repeats_its_picture_without_end_leaves_the_others_alone() -> None:
+    picture = Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8).repeat(2048, 0).repeat(1024, 1))
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], np.float64)
+    plain, endless = [[0.6, 0.1], [0.9, 0.1], [0.6, 0.4]], [[0, 0], [50, 0], [0, 50]]
+    part = Part(vertices, np.array([[0, 1, 2], [1, 3, 2]]), image=picture, corner_uv=np.array([plain, endless], np.float64))
+    atlas = pack([part], 4096)
+    middle = atlas.uv[atlas.uv_faces[0]].mean(0) * np.array(atlas.color.size)
+    assert atlas.color.getpixel((int(middle[0]), int(middle[1]))) == (0, 0, 255), "blue, as in the right half of the picture"

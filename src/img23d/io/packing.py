@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 GUTTER = 4
 FLAT_SIZE = 8
-MAX_TILES = 8
+MAX_TILES, LARGEST = 8, 8192  # repetitions of a picture along each side, and pixels of all of them
 _GREY = (0.8, 0.8, 0.8)
 
 
@@ -141,13 +141,17 @@ class _Cell:
             uv = uv - np.floor(uv.min(1, keepdims=True) + 1e-4)
         spread = np.maximum(1, np.ceil(uv.max((0, 1)) - 1e-3)).astype(int)
         across, down = (int(min(count, MAX_TILES)) for count in spread)
-        uv = uv / np.maximum(spread, 1)
+        # a face that would need more shows as many repetitions as there are; the others keep theirs
+        uv = uv * np.minimum(1.0, [across, down] / np.maximum(uv.max(1, keepdims=True), 1e-9)) / [across, down]
         if (across, down) == (1, 1):
             return cls(part.image, uv.clip(0, 1), (1, 1))
-        tiled = Image.new("RGB", (part.image.width * across, part.image.height * down))
+        fit = min(1.0, LARGEST / max(part.image.width * across, part.image.height * down))
+        size = max(1, int(part.image.width * fit)), max(1, int(part.image.height * fit))
+        tile = part.image if fit == 1.0 else part.image.resize(size, Image.Resampling.BOX)
+        tiled = Image.new("RGB", (tile.width * across, tile.height * down))
         for row in range(down):
             for column in range(across):
-                tiled.paste(part.image, (column * part.image.width, row * part.image.height))
+                tiled.paste(tile, (column * tile.width, row * tile.height))
         return cls(tiled, uv.clip(0, 1), (across, down))
 
     def size(self, shrink: float) -> tuple[int, int]:
