@@ -148,7 +148,7 @@ def keep(
             "source_key": source_key,
             "kind": "photo" if place is None else "mesh",
             "name": name or readable_stem(source) + source.suffix,
-            "origin": os.path.abspath(source),
+            "origin": "" if place is None else os.path.abspath(source),
             "place": None if place is None else asdict(place),
             "inputs": names,
             "fov_deg": given.fov_deg,
