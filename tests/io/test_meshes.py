@@ -8,6 +8,7 @@ import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -354,3 +355,31 @@ def test_a_face_that_repeats_its_picture_without_end_leaves_the_others_alone() -
     atlas = pack([part], 4096)
     middle = atlas.uv[atlas.uv_faces[0]].mean(0) * np.array(atlas.color.size)
     assert atlas.color.getpixel((int(middle[0]), int(middle[1]))) == (0, 0, 255), "blue, as in the right half of the picture"
+
+
+@pytest.mark.parametrize("suffix", ["glb", "gltf"])
+def test_gltf_without_a_scene_is_read_and_a_second_scene_is_told(tmp_path: Path, suffix: str) -> None:
+    scene = trimesh.Scene()
+    scene.add_geometry(trimesh.creation.box(), transform=trimesh.transformations.translation_matrix([5.0, 0.0, 0.0]))
+    scene.add_geometry(trimesh.creation.icosphere(1))
+    path = tmp_path / f"two.{suffix}"
+    for name, content in (scene.export(file_type="gltf") if suffix == "gltf" else {path.name: scene.export(file_type="glb")}).items():
+        (path if name == "model.gltf" else tmp_path / name).write_bytes(content)
+    want = load_mesh(path)
+    data = path.read_bytes()
+    end = 20 + int.from_bytes(data[12:16], "little")
+    tree, rest = (json.loads(data), b"") if suffix == "gltf" else (json.loads(data[20:end]), data[end:])
+
+    def write(tree: dict[str, Any]) -> None:
+        text = json.dumps(tree).encode()
+        text += b" " * (-len(text) % 4)
+        head = struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A)
+        path.write_bytes(text if suffix == "gltf" else head + text + rest)
+
+    write({key: value for key, value in tree.items() if key not in ("scene", "scenes")})
+    found, warnings = load_mesh(path), []
+    shapes = [mesh.mesh if isinstance(mesh, TexturedMesh) else mesh for mesh in (want, found)]
+    assert torch.equal(shapes[0].vertices, shapes[1].vertices) and torch.equal(shapes[0].faces, shapes[1].faces)
+    write({**tree, "scenes": [*tree["scenes"], {"nodes": []}]})
+    load_mesh(path, warnings)
+    assert warnings == [f"{path.name} has 2 scenes: only the one that is shown first is read"]

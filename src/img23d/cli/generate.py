@@ -36,6 +36,7 @@ from img23d.errors import ConfigError, Img23dError
 
 if TYPE_CHECKING:
     from img23d.pipeline import Result
+    from img23d.record import Given
 
 
 def generate(
@@ -63,10 +64,11 @@ def generate(
     Without --out the result goes into a folder named after the photo. A run that was stopped continues where it was.
     """
     from img23d import config
+    from img23d.record import Given
 
     flags = overrides(settings, seed=seed, device=device, threads=threads, texture__faces=faces, texture__size=texture_size)
     chosen = config.load(preset, flags)
-    given: dict[str, Any] = {"depth": depth, "normal": normal, "mask": mask, "fov_deg": fov, "elevation_deg": elevation}
+    given = Given(depth, normal, mask, fov, elevation)
     check_many(photos, out)
     if len(photos) > 1 and (depth or normal or mask):
         raise ConfigError("--depth, --normal and --mask belong to one photo", "img23d batch MANIFEST.csv has a column for each")
@@ -78,7 +80,7 @@ def generate(
 
 
 def run_all(
-    photos: list[Path], out: Path, config: Any, given: dict[str, Any], formats: tuple[str, ...], force: bool, quiet: bool, json_lines: bool
+    photos: list[Path], out: Path, config: Any, given: Given, formats: tuple[str, ...], force: bool, quiet: bool, json_lines: bool
 ) -> int:
     """Do one photo after the other with the models loaded once; several photos outlive the mistake in one of them.
 
@@ -94,7 +96,7 @@ def run_all(
     for photo in photos:
         try:
             with StageProgress(quiet, str(photo) if len(photos) > 1 else "") as progress:
-                result: Result = pipeline.generate(photo, out, config, pipeline.Given(**given), formats, force, context, progress)
+                result: Result = pipeline.generate(photo, out, config, given, formats, force, context, progress)
         except Img23dError as error:
             if len(photos) == 1:
                 raise

@@ -50,9 +50,10 @@ def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMe
             raise InputError(f"the mesh {path} is of an unknown format", f"convert it to one of {', '.join(READABLE)}")
         if path.stat().st_size == 0:
             raise InputError(f"the mesh {path} is empty (0 bytes)", "copy or export it again")
-        _refuse_compressed(path, suffix)
+        notes = [] if warnings is None else warnings
+        data = _prepared(path, suffix, notes)
         try:
-            parts, material = _read_parts(path, suffix, [] if warnings is None else warnings)
+            parts, material = _read_parts(path, suffix, data, notes)
         except (AttributeError, AssertionError, NotImplementedError, RuntimeError, ImportError) as error:
             raise InputError(
                 f"the mesh {path} is damaged or not what its suffix says", "open and export it again in a 3D program"
@@ -129,17 +130,24 @@ def _file_normals(parts: list[Part], rank: NDArray[np.int64], count: int, used: 
     return torch.from_numpy(total / np.maximum(length, 1e-12)).float() if bool((length > 1e-6).all()) else None
 
 
-def _read_parts(path: Path, suffix: str, warnings: list[str]) -> tuple[list[Part], tuple[float, float]]:
+def _prepared(path: Path, suffix: str, warnings: list[str]) -> bytes | None:
+    """What to read in the file's place, where the reader would misunderstand that."""
+    if suffix == "obj":
+        return with_concave_cut(path.read_bytes())
+    if suffix in ("glb", "gltf"):
+        tree, rest = _scene_tree(path, suffix, warnings)
+        return _with_scene(tree, rest, suffix) if "scenes" not in tree and tree.get("nodes") else None
+    return None
+
+
+def _read_parts(path: Path, suffix: str, data: bytes | None, warnings: list[str]) -> tuple[list[Part], tuple[float, float]]:
     """Every piece of surface in a file, placed where the scene puts it, and the first material's (metallic, roughness)."""
     import trimesh
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what matters is said in our own messages
     resolver: Any = _Resolver(path)
-    if suffix == "obj":
-        stream = io.BytesIO(with_concave_cut(path.read_bytes()))
-        loaded = trimesh.load_scene(stream, file_type="obj", process=False, resolver=resolver)
-    else:
-        loaded = trimesh.load_scene(path, process=False, resolver=resolver)
+    source: Any = path if data is None else io.BytesIO(data)
+    loaded = trimesh.load_scene(source, file_type=suffix, process=False, resolver=resolver)
     warnings.extend(f"{name} is missing beside {path.name}: the mesh is read without it" for name in resolver.missing)
     parts: list[Part] = []
     material = (0.0, 0.9)
@@ -242,19 +250,35 @@ def _encode(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-def _refuse_compressed(path: Path, suffix: str) -> None:
-    """Say so when a glTF needs a decompressor, instead of finding no faces in it."""
-    if suffix not in ("glb", "gltf"):
-        return
-    data = path.read_bytes()
+def _scene_tree(path: Path, suffix: str, warnings: list[str]) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a glTF or GLB file, and the bytes after it; says so when it needs a decompressor, instead of finding no faces in it.
+
+    Raises:
+        InputError: compressed, or no glTF.
+    """
+    data, rest = path.read_bytes(), b""
     if suffix == "glb":
         if len(data) < 20 or data[:4] != b"glTF":
             raise InputError(f"the mesh {path} is not a GLB file", "check the file, or export it again")
-        data = data[20 : 20 + struct.unpack("<I", data[12:16])[0]]
+        end = 20 + struct.unpack("<I", data[12:16])[0]
+        data, rest = data[20:end], data[end:]
     tree = json.loads(data)
     if not isinstance(tree, dict):
         raise InputError(f"the mesh {path} is not glTF", "check the file, or export it again")
-    required = tree.get("extensionsRequired", [])
     for name in _COMPRESSIONS:
-        if name in required:
+        if name in tree.get("extensionsRequired", []):
             raise InputError(f"the mesh {path} is compressed with {name}", "export it without compression")
+    if len(tree.get("scenes", [])) > 1:
+        warnings.append(f"{path.name} has {len(tree['scenes'])} scenes: only the one that is shown first is read")
+    return tree, rest
+
+
+def _with_scene(tree: dict[str, Any], rest: bytes, suffix: str) -> bytes:
+    """The bytes of a file that names no scene, which glTF allows, with one that holds all nodes."""
+    children = {child for node in tree["nodes"] for child in node.get("children", [])}
+    scene = {"nodes": [number for number in range(len(tree["nodes"])) if number not in children]}
+    text = json.dumps({**tree, "scenes": [scene], "scene": 0}).encode()
+    if suffix == "gltf":
+        return text
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A) + text + rest
