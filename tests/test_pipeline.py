@@ -1,6 +1,7 @@
 """End to end on a small picture: files, resume after a crash, changed options, seeds."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -195,19 +196,19 @@ def test_parts_size_and_place_of_a_mesh_are_kept_and_its_run_can_be_used_again(r
     assert reopen(result.run_folder).name == "rings.stl"
 
 
-def test_refining_a_result_leaves_the_run_that_made_it(photo, tmp_path):
-    first = pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
-    before = (first.run_folder / "run.json").read_bytes()
-    result = refine_mesh(first.path, tmp_path, config.load("draft", [*SMALL, "export.viewer=false"]))
-    assert (first.run_folder / "run.json").read_bytes() == before
+def test_refining_a_result_leaves_the_run_that_made_it(finished, tmp_path):
+    folder = shutil.copytree(finished.run_folder, tmp_path / "ball")
+    before = (folder / "run.json").read_bytes()
+    result = refine_mesh(folder / "ball.glb", tmp_path, config.load("draft", [*SMALL, "export.viewer=false"]))
+    assert (folder / "run.json").read_bytes() == before
     assert result.path == tmp_path / "ball_refined" / "ball_refined.glb"
 
 
-def test_a_run_reopened_with_another_seed_keeps_its_photo(photo, tmp_path):
-    first = pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
-    run = reopen(first.run_folder)
+def test_a_run_reopened_with_another_seed_keeps_its_photo(photo, finished, tmp_path):
+    folder = shutil.copytree(finished.run_folder, tmp_path / "ball")
+    run = reopen(folder)
     again = refine_run(run, config.replace(run.config, seed=7))
-    assert again.path == first.path and reopen(first.run_folder).source.read_bytes() == photo.read_bytes()
+    assert again.path == folder / "ball.glb" and reopen(folder).source.read_bytes() == photo.read_bytes()
 
 
 def test_the_role_of_a_given_map_is_part_of_the_run(photo, tmp_path):
