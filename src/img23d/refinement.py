@@ -129,7 +129,7 @@ def cut_out(photo_path: Path, given: Given, config: Config, steps: Steps) -> Vie
     mask = None if given.mask is None else load_mask(given.mask, (photo.rgb.shape[0], photo.rgb.shape[1]))
     fov = given.fov_deg or config.estimate.fov_deg or exif_fov(photo)
     steps.context.warnings.extend(photo.warnings)
-    return steps("segment", SEGMENT_VERSION, config.segment, lambda x: segment(photo, Maps(mask), fov, config.segment, x), *VIEWS)
+    return steps("segment", SEGMENT_VERSION, [config.segment, fov], lambda x: segment(photo, Maps(mask), fov, config.segment, x), *VIEWS)
 
 
 def improve(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from img23d.io.polygons import ears, with_concave_cut
+from img23d.io.polygons import triangles, with_concave_cut
 from img23d.io.reading import load_mesh
 from img23d.ops.topology import area
 from img23d.scene import Mesh
@@ -37,7 +37,7 @@ def test_a_spiral_is_cut_without_overlap() -> None:
     angle = np.linspace(0, 3 * np.pi, 40)
     out, back = (np.stack([r * np.cos(angle), r * np.sin(angle), 0 * r], 1) for r in (1 + angle, 0.6 + angle))
     points = np.concatenate([out, back[::-1]])
-    pieces = ears(points)
+    pieces = triangles(points)
     assert pieces is not None and len(pieces) == len(points) - 2
     after = np.roll(points, -1, 0)
     shoelace = 0.5 * abs(float((points[:, 0] * after[:, 1] - points[:, 1] * after[:, 0]).sum()))

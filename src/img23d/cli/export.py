@@ -65,7 +65,7 @@ def export(
             force=force,
             report=progress,
             warnings=warnings,
-        )  # fmt: skip
+        )
     if not quiet:
         show_warnings(warnings)
     for path in written:

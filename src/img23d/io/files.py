@@ -134,13 +134,18 @@ def claimed(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def plain_name(name: str) -> str:
+    """A name in characters that every reader and browser takes."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+
 def plain_stem(path: str | Path) -> str:
     """The name to begin side files with: readers of text formats end names at spaces, and few decode other characters.
 
     What had to be changed ends in a hash of what it was, so that no two names in one folder become the same.
     """
     stem = Path(path).stem
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
+    plain = plain_name(stem)
     return plain if plain == stem else f"{plain}-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:6]}"
 
 

@@ -104,6 +104,8 @@ def save_together(
     Returns:
         All files, those that others refer to first.
     """
+    if len(targets) == 1:
+        return save_mesh(targets[0], asset, size_mm=size_mm, up=up, force=force, extras=extras, keep_units=keep_units)
     with tempfile.TemporaryDirectory(prefix="img23d-") as scratch:
         made: dict[Path, Path] = {}
         for target in targets:

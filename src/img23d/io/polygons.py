@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
-Corner = bytes
+POLYGON = re.compile(rb"^f[ \t]+\S+[ \t]+\S+[ \t]+\S+[ \t]+[^\s#]", re.MULTILINE)
 
 
 def with_concave_cut(data: bytes) -> bytes:
@@ -16,7 +18,10 @@ def with_concave_cut(data: bytes) -> bytes:
     Args:
         data: the file's bytes; convex faces and all else stay as they are.
     """
-    lines = data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").split(b"\n")
+    data = data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
+    if not POLYGON.search(data):
+        return data
+    lines = data.split(b"\n")
     polygons, places, count = [], [], 0
     for number, line in enumerate(lines):
         if line[:2] in (b"v ", b"v\t"):
@@ -26,8 +31,6 @@ def with_concave_cut(data: bytes) -> bytes:
             corners = line.split(b"#")[0].split()[1:]
             if len(corners) > 3:
                 polygons.append((number, corners, [vertex(corner, count) for corner in corners]))
-    if not polygons:
-        return data
     points = np.array(places, dtype=np.float64)
     quads = [entry for entry in polygons if len(entry[1]) == 4]
     for (number, corners, _), bad in zip(quads, folded(points, [rows for _, _, rows in quads])):
@@ -35,13 +38,13 @@ def with_concave_cut(data: bytes) -> bytes:
             lines[number] = b"f " + b" ".join(corners[1:] + corners[:1])
     for number, corners, rows in polygons:
         if len(corners) > 4 and min(rows) >= 0 and max(rows) < len(points):
-            pieces = ears(points[rows])
+            pieces = triangles(points[rows])
             if pieces is not None:
                 lines[number] = b"\n".join(b"f " + b" ".join(corners[k] for k in piece) for piece in pieces)
     return b"\n".join(lines)
 
 
-def vertex(corner: Corner, count: int) -> int:
+def vertex(corner: bytes, count: int) -> int:
     """The number from 0 of the vertex that a corner such as ``7/1/2`` names, or ``-1`` for the last of ``count`` so far."""
     index = int(corner.split(b"/")[0])
     return index - 1 if index > 0 else count + index
@@ -55,45 +58,17 @@ def folded(points: NDArray[np.float64], quads: list[list[int]]) -> NDArray[np.bo
     return valid & ((np.cross(b - a, c - a) * np.cross(c - a, d - a)).sum(1) < 0)
 
 
-def ears(points: NDArray[np.float64]) -> list[tuple[int, int, int]] | None:
-    """Triangles of a polygon, or None where it is convex.
-
-    Args:
-        points: (K, 3) its corners in order, about in a plane.
-
-    Reference: Meisters, Polygons have ears (1975).
-    """
-    after = np.roll(points, -1, 0)
-    normal = np.cross(points, after).sum(0)  # Newell's
-    axes = [axis for axis in range(3) if axis != int(np.abs(normal).argmax())]
-    flat = points[:, axes]
-    turn = np.sign(cross(flat, np.roll(flat, -1, 0)).sum()) or 1.0
-    if (turn * cross(flat - np.roll(flat, 1, 0), np.roll(flat, -1, 0) - flat) >= 0).all():
+def triangles(points: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """(K - 2, 3) corners of the triangles that a polygon (K, 3), about in a plane, is cut into; None where it is convex."""
+    normal = np.cross(points, np.roll(points, -1, 0)).sum(0)  # Newell's
+    dropped = int(np.abs(normal).argmax())
+    flat = np.ascontiguousarray(points[:, [(dropped + 1) % 3, (dropped + 2) % 3]])
+    order = np.arange(len(points)) if normal[dropped] >= 0 else np.arange(len(points))[::-1]  # counter-clockwise for the library
+    sides = np.roll(flat[order], -1, 0) - flat[order]
+    after = np.roll(sides, -1, 0)
+    if (sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0] >= 0).all():
         return None
-    left, found = list(range(len(points))), []
-    while len(left) > 3:
-        for k in range(len(left)):
-            before, here, beyond = left[k - 1], left[k], left[(k + 1) % len(left)]
-            others = flat[[j for j in left if j not in (before, here, beyond)]]
-            if turn * cross(flat[here] - flat[before], flat[beyond] - flat[here]) > 0 and not inside(
-                others, turn, flat[before], flat[here], flat[beyond]
-            ):
-                break
-        else:
-            k = 0  # it crosses itself: any corner is as good
-            before, here, beyond = left[-1], left[0], left[1]
-        found.append((before, here, beyond))
-        left.pop(k)
-    return [*found, (left[0], left[1], left[2])]
+    from manifold3d import triangulate
 
-
-def inside(points: NDArray[np.float64], turn: float, *triangle: NDArray[np.float64]) -> bool:
-    """Whether any of the points (P, 2) lies in a triangle that runs round with this turn, its sides included."""
-    sides = [turn * cross(end - start, points - start) >= 0 for start, end in zip(triangle, (*triangle[1:], triangle[0]))]
-    return bool((sides[0] & sides[1] & sides[2]).any())
-
-
-def cross(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The third component of the cross product of vectors (..., 2) in a plane."""
-    result: NDArray[np.float64] = one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
-    return result
+    found = order[np.asarray(triangulate([flat[order]]), dtype=np.int64)]
+    return found if normal[dropped] >= 0 else found[:, ::-1]
