@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ COMMANDS += ["train", "train prior", "train normals", "train foreground"]
 SLOW = ["torch", "numpy", "scipy", "numba", "PIL", "omegaconf", "yaml", "rich", "pydantic", "trimesh", "multiprocessing"]
 HELP = """
 import sys
+from pathlib import Path
 from img23d.cli import main
 sys.argv[0] = "img23d"
 try:
@@ -129,3 +131,10 @@ def test_ctrl_c_while_the_commands_are_loading(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("os._exit", codes.append)
     __main__.main()
     assert codes == [130]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_help_that_cannot_be_printed_is_one_line():
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-m", "img23d", "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 7 and "No space left" in ended.stderr and "Traceback" not in ended.stderr

@@ -10,7 +10,7 @@ import typer
 
 from img23d import __version__
 from img23d.cli.batch import batch
-from img23d.cli.boundary import Commands, QuickGroup
+from img23d.cli.boundary import Commands, QuickGroup, show_failure
 from img23d.cli.doctor import doctor
 from img23d.cli.eval import evaluate
 from img23d.cli.export import export
@@ -67,4 +67,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     # Waiting threads that spin make two busy processes slower than one; OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    app()
+    try:
+        app()
+    except OSError as error:
+        # Help is printed while the line is still being read, outside of what `Commands.invoke` guards.
+        sys.exit(show_failure(error))
