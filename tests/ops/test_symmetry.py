@@ -6,7 +6,7 @@ import pytest
 import torch
 import trimesh
 
-from img23d.ops.symmetry import MirrorPlane, find_mirror_planes
+from img23d.ops.symmetry import HalfTurn, MirrorPlane, find_half_turn, find_mirror_planes, find_symmetries
 from img23d.scene import Mesh
 
 
@@ -63,9 +63,9 @@ def test_a_body_of_revolution_has_many_and_a_staircase_none():
 def test_mirroring_twice_is_nothing():
     plane = MirrorPlane(torch.nn.functional.normalize(torch.tensor([1.0, 0.0, 2.0]), dim=0), 0.3, 1.0)
     points = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(plane.mirror(plane.mirror(points)), points)
-    torch.testing.assert_close(plane.mirror(points) - plane.mirror(points * 0), plane.mirror_direction(points))
-    assert (((points + plane.mirror(points)) / 2) @ plane.normal - 0.3).abs().max() < 1e-6
+    torch.testing.assert_close(plane.apply(plane.apply(points)), points)
+    torch.testing.assert_close(plane.apply(points) - plane.apply(points * 0), plane.apply_direction(points))
+    assert (((points + plane.apply(points)) / 2) @ plane.normal - 0.3).abs().max() < 1e-6
 
 
 def test_mirrored_points_are_put_onto_the_side_that_faces_the_same_way():
@@ -75,7 +75,7 @@ def test_mirrored_points_are_put_onto_the_side_that_faces_the_same_way():
     plane = MirrorPlane(torch.tensor([1.0, 0.0, 0.0]), 0.0, 1.0)
     points = torch.tensor([[0.3, 0.2, -0.03], [0.2, 0.1, 0.03]])
     normals = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
-    placed = plane.mirror_onto(mesh, points, normals)
+    placed = plane.apply_onto(mesh, points, normals)
     assert placed[0, 2] > 0 and placed[1, 2] < 0
     assert (placed[:, :2] - torch.tensor([[-0.3, 0.2], [-0.2, 0.1]])).abs().max() < 0.1
 
@@ -85,9 +85,47 @@ def test_same_seed_same_planes():
     assert [plane.score for plane in first] == [plane.score for plane in second]
 
 
-def test_planes_of_meshes_in_double_precision():
+def test_symmetries_of_meshes_in_double_precision():
     ball = Mesh(
         *(torch.tensor(part) for part in (trimesh.creation.icosphere(3).vertices, trimesh.creation.icosphere(3).faces.astype("int64")))
     )
-    planes = find_mirror_planes(ball, 0)
-    assert len(planes) > 1 and planes[0].normal.dtype == ball.vertices.dtype
+    *planes, turn = find_symmetries(ball, 0)
+    assert len(planes) > 1 and isinstance(turn, HalfTurn)
+    assert all(symmetry.apply(ball.vertices).dtype == ball.vertices.dtype for symmetry in (*planes, turn))
+
+
+def test_a_box_turns_into_itself_about_its_own_axis():
+    made = trimesh.creation.box((1.0, 0.7, 0.4)).subdivide_to_size(0.05)
+    made.apply_transform(trimesh.transformations.rotation_matrix(0.4, (0, 1, 0), (0.2, 0, 0)))
+    turn = find_half_turn(as_mesh(made))
+    assert turn is not None and turn.score > 0.95
+    center = torch.tensor(made.bounds.mean(0), dtype=torch.float32)
+    assert (turn.center - center)[[0, 2]].abs().max() < 0.01
+    assert any(isinstance(symmetry, HalfTurn) for symmetry in find_symmetries(as_mesh(made)))
+
+
+def test_a_pitchers_handle_does_not_hide_that_its_body_turns():
+    body = trimesh.creation.cylinder(0.5, 1.4).subdivide_to_size(0.08)
+    body.apply_transform(trimesh.transformations.rotation_matrix(math.pi / 2, (1, 0, 0)))
+    handle = trimesh.creation.box((0.3, 0.7, 0.1)).subdivide_to_size(0.08)
+    handle.apply_translation((0.6, 0, 0))
+    turn = find_half_turn(as_mesh(trimesh.util.concatenate([body, handle])))
+    assert turn is not None and turn.score > 0.8 and turn.center[[0, 2]].abs().max() < 0.02
+
+
+def test_what_has_a_front_does_not_turn_into_itself():
+    """Neither a fish nor a round head with a nose and a flat back."""
+    head = trimesh.creation.icosphere(4, 0.6)
+    head.vertices[:, 2] = head.vertices[:, 2].clip(min=-0.25)
+    nose = trimesh.creation.icosphere(3, 0.15)
+    nose.apply_translation((0, 0, 0.6))
+    assert find_half_turn(as_mesh(trimesh.util.concatenate([head, nose]))) is None
+    assert find_half_turn(as_mesh(fish(20.0))) is None
+
+
+def test_half_a_turn_twice_is_nothing_and_keeps_letters_legible():
+    turn = HalfTurn(torch.tensor([0.2, 0.0, -0.1]), 1.0)
+    points = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(turn.apply(turn.apply(points)), points)
+    torch.testing.assert_close(turn.apply(points) - turn.apply(points * 0), turn.apply_direction(points))
+    assert torch.linalg.det(turn.apply_direction(torch.eye(3))) > 0

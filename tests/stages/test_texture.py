@@ -13,6 +13,7 @@ from img23d.ops.interpolate import fragments, to_image
 from img23d.ops.interpolate import interpolate as interpolate_fragments
 from img23d.ops.project_photo import sample
 from img23d.ops.raster import face_ids
+from img23d.ops.symmetry import HalfTurn, find_symmetries
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.context import Context
@@ -191,3 +192,44 @@ def test_a_face_seen_from_the_front_does_not_look_out_of_the_back(monkeypatch):
     front, back = (color[eyes & side].mean(0) for side in (place[:, 2] > 0.3, place[:, 2] < -0.3))
     assert float(front[0]) < 0.3
     assert float(back[0]) > 0.6
+
+
+def test_a_boxs_print_is_on_its_back_too_and_legible(monkeypatch):
+    """Nothing in the photo tells what is behind. A box is more often printed on both sides than on one, and never in mirror writing."""
+
+    def letter(points):
+        stem = (points[..., 0] + 0.2).abs() < 0.06
+        foot = (points[..., 1] + 0.2 < 0.06) & (points[..., 1] > -0.26) & (points[..., 0] > -0.2) & (points[..., 0] < 0.2)
+        ink = (stem | foot) & (points[..., 2] > 0.12)
+        return torch.where(ink[..., None], torch.tensor([0.1, 0.1, 0.4]), torch.tensor([0.9, 0.8, 0.6]))
+
+    monkeypatch.setitem(globals(), "paint", letter)
+    mesh = as_mesh(trimesh.creation.box((1.0, 0.8, 0.3)).subdivide_to_size(0.05))
+    result = texture(photograph(mesh, orbit_degrees([25.0], 15.0, 3.0, 40.0)), prior((0.8, 0.7, 0.55), 0.7), mesh, OPTIONS, CONTEXT)
+    color, place = texel_points(result)
+    behind = place[:, 2] < -0.13
+    stem = behind & ((place[:, 0] - 0.2).abs() < 0.03) & (place[:, 1].abs() < 0.3)
+    where_a_mirror_would_put_it = behind & ((place[:, 0] + 0.2).abs() < 0.03) & (place[:, 1] > -0.1) & (place[:, 1] < 0.3)
+    assert color[stem][:, 0].mean() < 0.35
+    assert color[where_a_mirror_would_put_it][:, 0].mean() > 0.7
+
+
+def test_a_handle_leaves_no_mark_on_the_side_that_has_none(monkeypatch):
+    """Half a turn puts the handle's root onto the bare side of the body."""
+
+    def pitcher(points):
+        # The left half is another blue, or the photo would show left and right alike: a front.
+        blue = torch.where((points[..., 0] > 0)[..., None], torch.tensor([0.2, 0.1, 0.8]), torch.tensor([0.2, 0.9, 0.8]))
+        return torch.where((points[..., 0] > 0.44)[..., None], torch.tensor([0.8, 0.1, 0.1]), blue)
+
+    monkeypatch.setitem(globals(), "paint", pitcher)
+    body = trimesh.creation.cylinder(0.4, 1.2, sections=64).subdivide_to_size(0.05)
+    body.apply_transform(trimesh.transformations.rotation_matrix(math.pi / 2, (1, 0, 0)))
+    handle = trimesh.creation.box((0.3, 0.5, 0.12)).subdivide_to_size(0.05)
+    handle.apply_translation((0.5, 0, 0))
+    mesh = as_mesh(trimesh.boolean.union([body, handle], engine="manifold").subdivide_to_size(0.05))
+    result = texture(photograph(mesh, orbit_degrees([30.0], 15.0, 3.5, 40.0)), prior((0.2, 0.5, 0.8), 0.6), mesh, OPTIONS, CONTEXT)
+    color, place = texel_points(result)
+    assert len(find_symmetries(mesh)) > 1 and isinstance(find_symmetries(mesh)[-1], HalfTurn)
+    bare = (place[:, 0] < -0.1) & (place[:, 1].abs() < 0.5)
+    assert color[bare][:, 0].max() < 0.45 and color[bare][:, 2].min() > 0.6, (color[bare][:, 0].max(), color[bare][:, 2].min())

@@ -1,4 +1,4 @@
-"""Which upright plane an object is its own mirror image in, judged by its shape."""
+"""Which mirror images and turns an object is its own image under, judged by its shape."""
 
 from __future__ import annotations
 
@@ -13,18 +13,57 @@ from torch import Tensor
 from img23d.ops.normals import vertex_normals
 from img23d.scene import Mesh
 
-SAMPLES = 3000
+SAMPLES, PLANES = 3000, 6
 STEP_DEG = 5.0
 # Mean distance between the surface and its mirror image, share of the object's radius: good below, hopeless above. Animals turn
 # their heads and set their legs, and yet one side tells what the other looks like.
 GOOD, HOPELESS = 0.05, 0.09
 # A further plane must be about as good as the first, and good for a rigid object: a head's front is no mirror image of its back.
 SECOND = 0.03
+# The same for half a turn: of the whole surface, and of the share that fits best of a round one, as a pitcher has a handle. Only boxes,
+# vessels and the like turn into themselves so closely; a head's front is not the image of its back, however round it is.
+TURN_GOOD, TURN_HOPELESS = 0.015, 0.02
+ROUND_GOOD, ROUND_HOPELESS, ROUND_SHARE = 0.008, 0.013, 0.75
+
+
+class Symmetry:
+    """A mirror image or a turn that carries an object's shape nearly onto itself; ``score`` 0..1 says how nearly."""
+
+    score: float
+
+    def apply(self, points: Tensor) -> Tensor:
+        """(P, 3) where it puts points."""
+        raise NotImplementedError
+
+    def apply_direction(self, directions: Tensor) -> Tensor:
+        """(P, 3) directions after it."""
+        raise NotImplementedError
+
+    def apply_onto(self, mesh: Mesh, points: Tensor, normals: Tensor) -> Tensor:
+        """The points of the mesh's vertices nearest to where it puts points.
+
+        Args:
+            mesh: N vertices.
+            points: (P, 3) on the mesh.
+            normals: (P, 3) unit; of several near vertices the one whose own surface faces the normal's image is taken.
+
+        Returns:
+            (P, 3).
+        """
+        from scipy.spatial import cKDTree
+
+        vertices, facing = mesh.vertices.detach().cpu().numpy(), vertex_normals(mesh).detach().cpu().numpy()
+        place, wanted = self.apply(points).cpu().numpy(), self.apply_direction(normals).cpu().numpy()
+        distance, index = cKDTree(vertices).query(place, k=min(8, len(vertices)))
+        distance, index = distance.reshape(len(place), -1), index.reshape(len(place), -1)
+        agree = (facing[index] * wanted[:, None]).sum(-1)
+        best = np.argmin(distance + 0.1 * (1 - agree), axis=1)
+        return mesh.vertices[torch.from_numpy(index[np.arange(len(place)), best]).to(mesh.vertices.device)]
 
 
 @dataclass(frozen=True)
-class MirrorPlane:
-    """An upright plane.
+class MirrorPlane(Symmetry):
+    """The mirror image in an upright plane.
 
     Args:
         normal: (3,) unit, horizontal.
@@ -36,34 +75,83 @@ class MirrorPlane:
     offset: float
     score: float
 
-    def mirror(self, points: Tensor) -> Tensor:
-        """(P, 3) points on the other side."""
+    def apply(self, points: Tensor) -> Tensor:
         return points - 2 * ((points @ self.normal) - self.offset)[:, None] * self.normal
 
-    def mirror_onto(self, mesh: Mesh, points: Tensor, normals: Tensor) -> Tensor:
-        """The points of the mesh's vertices nearest to where the mirror puts points.
-
-        Args:
-            mesh: N vertices.
-            points: (P, 3) on the mesh.
-            normals: (P, 3) unit; of several near vertices the one whose own surface faces the mirrored normal is taken.
-
-        Returns:
-            (P, 3).
-        """
-        from scipy.spatial import cKDTree
-
-        vertices, facing = mesh.vertices.detach().cpu().numpy(), vertex_normals(mesh).detach().cpu().numpy()
-        place, wanted = self.mirror(points).cpu().numpy(), self.mirror_direction(normals).cpu().numpy()
-        distance, index = cKDTree(vertices).query(place, k=min(8, len(vertices)))
-        distance, index = distance.reshape(len(place), -1), index.reshape(len(place), -1)
-        agree = (facing[index] * wanted[:, None]).sum(-1)
-        best = np.argmin(distance + 0.1 * (1 - agree), axis=1)
-        return mesh.vertices[torch.from_numpy(index[np.arange(len(place)), best]).to(mesh.vertices.device)]
-
-    def mirror_direction(self, directions: Tensor) -> Tensor:
-        """(P, 3) directions seen in the mirror."""
+    def apply_direction(self, directions: Tensor) -> Tensor:
         return directions - 2 * (directions @ self.normal)[:, None] * self.normal
+
+
+@dataclass(frozen=True)
+class HalfTurn(Symmetry):
+    """Half a turn about an upright axis: what is printed stays legible, which no mirror image does.
+
+    Args:
+        center: (3,) a point of the axis.
+        score: 0..1, how well the shape agrees with itself turned.
+    """
+
+    center: Tensor
+    score: float
+
+    def apply(self, points: Tensor) -> Tensor:
+        return self.center + self.apply_direction(points - self.center)
+
+    def apply_direction(self, directions: Tensor) -> Tensor:
+        return directions * directions.new_tensor([-1.0, 1.0, -1.0])
+
+
+def find_symmetries(mesh: Mesh, seed: int = 0) -> list[Symmetry]:
+    """The best mirror planes of a closed surface, +Y up, and half a turn if it has that."""
+    turn = find_half_turn(mesh, seed)
+    return [*find_mirror_planes(mesh, seed)[:PLANES], *([turn] if turn else [])]
+
+
+def find_half_turn(mesh: Mesh, seed: int = 0) -> HalfTurn | None:
+    """Half a turn about an upright axis that carries the shape onto itself, if one does.
+
+    Args:
+        mesh: a closed surface, +Y up.
+        seed: of the sampled points.
+    """
+    from scipy.spatial import cKDTree
+
+    points = sample_surface(mesh, SAMPLES, seed)
+    tree = cKDTree(points)
+    middle = 0.5 * (points.min(0) + points.max(0))
+    radius = np.linalg.norm(points - middle, axis=1).max()
+    noise = float(np.median(tree.query(points, k=2)[0][:, 1]))
+    probes = points[:: max(1, SAMPLES // 800)]
+    # A handle draws the middle of the box to its side.
+    starts = (middle, points.mean(0), np.median(points, axis=0))
+    center = min((_turn_center(tree, probes, start) for start in starts), key=lambda place: _turn_misfit(tree, probes, place, 2)[1])
+
+    def score(miss: float, good: float, hopeless: float) -> float:
+        return float(np.clip((hopeless - max(0.0, miss - 0.7 * noise) / radius) / (hopeless - good), 0, 1))
+
+    whole, body = _turn_misfit(tree, probes, center, 2)
+    quarter = _turn_misfit(tree, probes, center, 4)[1]
+    best = max(score(whole, TURN_GOOD, TURN_HOPELESS), score(max(body, quarter), ROUND_GOOD, ROUND_HOPELESS))
+    return HalfTurn(torch.from_numpy(center).to(mesh.vertices), best) if best > 0 else None
+
+
+def _turn_center(tree, probes: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """The axis of half a turn, fitted to most of the probes."""
+    flip = np.array([-1.0, 1.0, -1.0])
+    for _ in range(20):
+        turned = center + (probes - center) * flip
+        distance, index = tree.query(turned)
+        close = distance <= np.quantile(distance, ROUND_SHARE)
+        # A shift s of the axis moves every turned point by 2 s.
+        center = center + 0.5 * (tree.data[index] - turned)[close].mean(0) * [1.0, 0.0, 1.0]
+    return center
+
+
+def _turn_misfit(tree, probes: np.ndarray, center: np.ndarray, parts: int) -> tuple[float, float]:
+    """Mean distance to the surface of the probes turned by a half (2) or a quarter (4): of all, and of those that fit best."""
+    x, y, z = (probes - center).T
+    distance = tree.query(center + (np.stack([-x, y, -z], 1) if parts == 2 else np.stack([z, y, -x], 1)))[0]
+    return float(distance.mean()), float(distance[distance <= np.quantile(distance, ROUND_SHARE)].mean())
 
 
 def find_mirror_planes(mesh: Mesh, seed: int = 0) -> list[MirrorPlane]:

@@ -15,18 +15,18 @@ from img23d.ops.bake import pad, texel_surface
 from img23d.ops.decimate import decimate
 from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
 from img23d.ops.membrane import Membrane
+from img23d.ops.mirrored import images
 from img23d.ops.normal_map import bake_normal_map, tangents
 from img23d.ops.normals import vertex_normals
 from img23d.ops.photo_relief import photo_relief
 from img23d.ops.project_photo import prepare_photo
 from img23d.ops.split_faces import split_faces
-from img23d.ops.symmetry import find_mirror_planes
+from img23d.ops.symmetry import find_symmetries
 from img23d.ops.unseen import (
     Photo,
     Points,
     back_layer,
     mean_color,
-    mirror_layers,
     photo_layer,
     soften,
     through_layer,
@@ -34,7 +34,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 3
+VERSION = 4
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
@@ -142,9 +142,8 @@ def guesses(
 ) -> list[Layer]:
     """Layers from the least trusted to the photo itself."""
     seen = photo_layer(photo, vertices, texels)
-    planes = find_mirror_planes(mesh, context.seed)[:6] if mirror else []
-    confirmed, unconfirmed = mirror_layers(surface, photo, planes, seen, vertices, texels)
-    # A mirror image that the photo itself confirms beats a learnt guess; an unconfirmed one does not.
+    found = images(surface, photo, find_symmetries(mesh, context.seed) if mirror else [], seen, vertices, texels)
     back = back_layer(prior, photo, vertices, texels)
-    layers = [*reversed(unconfirmed), back, *reversed(confirmed)]
+    # A blurred guess is right more often than an image that the photo denies; any other image looks like the thing, and a blur does not.
+    layers = [*reversed(found.denied), back, *reversed(found.possible), *reversed(found.confirmed)]
     return [layer for layer in layers if float(layer.vertex_trust.amax()) > 0.05] + [seen]

@@ -1,0 +1,162 @@
+"""Colours of what the photo does not show, from what it shows of the same shape elsewhere: mirror images and half a turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from img23d.ops.fill import Layer, Surface
+from img23d.ops.project_photo import project_photo
+from img23d.ops.symmetry import HalfTurn, MirrorPlane, Symmetry
+from img23d.ops.unseen import Photo, Points
+
+# How far the image of a point may be off the surface, object units.
+SLACK = 0.05
+# Images under half a turn that miss the surface by up to this are on it, by twice this are not, nor what is so many edges from those.
+CLOSE, RINGS = 0.02, 3
+# Length over which images of points are moved alike to meet the surface, object units.
+SNAP = 0.06
+# Colours differ by this much, root mean square, where both sides are seen: full agreement below, none above.
+AGREES, DISAGREES = 0.06, 0.22
+# Share of the vertices that must be seen on both sides before agreement means anything.
+ENOUGH_SEEN = 0.01
+# Agreement that is assumed where no seen point tells, that is left where colours differ (boxes have other prints on every side, and
+# a wrong print still looks better than a smear), and from which on the photo confirms the image; below the last it contradicts it.
+UNTOLD, CONTRADICTED, CONFIRMED, DENIED = 0.5, 0.3, 0.6, 0.45
+# Cosines between a plane's normal and the direction to the camera: a plane through the camera, and one across the view.
+THROUGH, ACROSS = 0.35, 0.8
+# Score from which half a turn counts. Surfaces that face up or down more than the other are no evidence for it: tops differ when turned.
+WHOLE, LEVEL = 0.8, 0.8
+# At most so many images, each with at least this mean trust on what was not known before.
+IMAGES, LEAST_GAIN = 3, 0.01
+
+
+@dataclass(frozen=True)
+class Images:
+    """Layers of what the photo shows elsewhere, the most useful first.
+
+    Args:
+        confirmed: where both sides are seen, their colours agree.
+        possible: nothing tells.
+        denied: the colours differ.
+    """
+
+    confirmed: list[Layer] = field(default_factory=list)
+    possible: list[Layer] = field(default_factory=list)
+    denied: list[Layer] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A symmetry, the colours (N, 3) and trust (N,) that it gives vertices, how well they agree, and how far it swaps front and back."""
+
+    symmetry: Symmetry
+    rgb: Tensor
+    trust: Tensor
+    agreement: float
+    across: float
+
+    def gain(self, known: Tensor) -> float:
+        """Mean trust that it adds to what is known (N,)."""
+        return self.symmetry.score * self.agreement * float((self.trust - known).clamp(min=0).mean())
+
+
+def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Layer, vertices: Points, texels: Points) -> Images:
+    """What the photo shows of the same shape elsewhere, for those symmetries that add most."""
+    left = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
+    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left):
+        # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
+        left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
+    known, found = seen.vertex_trust, Images()
+    for _ in range(IMAGES):
+        # Half a turn comes before the mirror planes across the view: mirror images of letters are not legible.
+        waiting = [one for one in left if isinstance(one.symmetry, HalfTurn) and one.gain(known) >= LEAST_GAIN]
+        open_now = [one for one in left if not waiting or one in waiting or one.across < ACROSS]
+        best = max(open_now, key=lambda one: one.gain(known), default=None)
+        if best is None or best.gain(known) < LEAST_GAIN:
+            break
+        known = torch.maximum(known, best.trust)
+        left.remove(best)
+        layer = image_layer(surface, photo, best.symmetry, vertices, texels)
+        if best.agreement > CONFIRMED:
+            found.confirmed.append(layer)
+        else:
+            (found.possible if best.agreement > DENIED else found.denied).append(layer)
+    return found
+
+
+def with_turns(candidates: list[Candidate]) -> list[Candidate]:
+    """Without half turns that fit badly; what top and sides say for a mirror plane across the view they say for half a turn, too."""
+    planes = [one for one in candidates if isinstance(one.symmetry, MirrorPlane)]
+    agreement = max((one.agreement for one in planes if one.across >= ACROSS), default=0.0)
+    turns = [one for one in candidates if one not in planes and one.symmetry.score > WHOLE]
+    return [*planes, *(replace(one, agreement=max(agreement, one.agreement)) for one in turns)]
+
+
+def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points) -> Candidate:
+    """What a symmetry would show, without moving images of points onto the surface: enough to choose by."""
+    position, normal = symmetry.apply(vertices.position), symmetry.apply_direction(vertices.normal)
+    rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK)
+    telling = seen.vertex_trust
+    if isinstance(symmetry, HalfTurn):
+        telling = telling * (vertices.normal[:, 1].abs() < LEVEL)
+    return Candidate(symmetry, rgb, trust, agreement((seen.vertex_rgb, telling), (rgb, trust)), across_view(photo, symmetry))
+
+
+def agreement(seen: tuple[Tensor, Tensor], imaged: tuple[Tensor, Tensor]) -> float:
+    """How well colours agree where the photo shows both sides.
+
+    Args:
+        seen: colours (N, 3) and trust (N,) of the photo.
+        imaged: the same of its image.
+
+    Returns:
+        0..1; `UNTOLD` when hardly any point is seen on both sides.
+    """
+    both = seen[1] * imaged[1]
+    if float(both.mean()) < ENOUGH_SEEN:
+        return UNTOLD
+    error = (seen[0] - imaged[0]).square().mean(-1)
+    return float(((DISAGREES - ((error * both).sum() / both.sum()).sqrt()) / (DISAGREES - AGREES)).clamp(CONTRADICTED, 1))
+
+
+def across_view(photo: Photo, symmetry: Symmetry) -> float:
+    """How far a symmetry swaps front and back: of a mirror plane 0 when the camera is on it, 1 when it looks at it straight."""
+    if not isinstance(symmetry, MirrorPlane):
+        return 1.0
+    level = photo.sharp.camera.position[0] * photo.sharp.camera.position.new_tensor([1.0, 0.0, 1.0])
+    return float((F.normalize(level, dim=0) @ symmetry.normal.to(level)).abs())
+
+
+def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Points, texels: Points) -> Layer:
+    """What the photo shows where a symmetry puts the surface.
+
+    Images of points are moved onto the surface by a smooth field, because few objects are exactly symmetric.
+    """
+    placed = symmetry.apply(vertices.position)
+    miss = symmetry.apply_onto(surface.mesh, vertices.position, vertices.normal) - placed
+    whole = turning(surface, miss.norm(dim=-1)) if isinstance(symmetry, HalfTurn) else torch.full_like(miss[:, 0], symmetry.score)
+    everywhere = torch.full_like(miss[:, 0], 1 / SNAP**2)
+    miss = surface.membrane.fit(miss, everywhere, torch.zeros_like(everywhere))
+    soft = project_photo(photo.soft, placed + miss, symmetry.apply_direction(vertices.normal), photo.grazing, slack=SLACK)
+    position = symmetry.apply(texels.position) + surface.at_texels(miss)
+    sharp = project_photo(photo.sharp, position, symmetry.apply_direction(texels.normal), photo.grazing, slack=SLACK)
+    return Layer(soft[0], soft[1] * whole, sharp[0], sharp[1] * surface.at_texels(whole[:, None])[:, 0])
+
+
+def turning(surface: Surface, miss: Tensor) -> Tensor:
+    """(N,) 0..1: where half a turn meets the surface closely and around it, so that no handle is painted onto the side that has none.
+
+    Args:
+        surface: with N vertices.
+        miss: (N,) distance of each vertex' image to the surface, object units.
+    """
+    off = ((miss - CLOSE) / CLOSE).clamp(0, 1)
+    faces = surface.mesh.faces
+    for _ in range(RINGS):
+        worst = off[faces].amax(1, keepdim=True).expand(-1, 3).reshape(-1)
+        off = off.scatter_reduce(0, faces.reshape(-1), worst, "amax")
+    return 1 - off
