@@ -22,7 +22,7 @@ from bench_held_out import photograph
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.evals.appearance import Appearance, appearance, turned_views
 from img23d.priors.objects import TrainingObject, load_object, normalise
-from img23d.scene import Cameras, Mesh, TexturedMesh
+from img23d.scene import Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.artifacts import load_guess, load_textured
 
@@ -77,16 +77,10 @@ def measure(run: Path, path: Path, azimuth: float, elevation: float) -> Appearan
     views, _ = load_guess(run / "02_estimate")
     item = normalise(load_object(path))
     fov = 2 * np.degrees(np.arctan(0.5 / float(views.cameras.focal[0, 0])))
-    truth = as_textured(item)
+    camera = orbit_degrees([azimuth], elevation, 3.0, fov)
     with torch.no_grad():
         made = turned_views(load_textured(run / "05_texture"), views.cameras[:1], TURNS, rasterizer)
-        return appearance(made, turned_views(truth, camera_around(truth.mesh, azimuth, elevation, fov), TURNS, rasterizer))
-
-
-def camera_around(mesh: Mesh, azimuth: float, elevation: float, fov: float) -> Cameras:
-    """A camera that sees all of an object."""
-    radius = float((mesh.vertices - (mesh.vertices.amax(0) + mesh.vertices.amin(0)) / 2).norm(dim=-1).max())
-    return orbit_degrees([azimuth], elevation, 1.12 * radius / np.sin(np.radians(fov / 2)), fov)
+        return appearance(made, turned_views(as_textured(item), camera, TURNS, rasterizer))
 
 
 def as_textured(item: TrainingObject) -> TexturedMesh:

@@ -56,6 +56,17 @@ def test_the_camera_goes_round_anticlockwise():
     assert shown[0, 64, 64, 0] > 0.9 and shown[1, 64, 64, 0] < 0.1
 
 
+def test_nothing_is_cut_off_from_any_side():
+    """A long box whose photo, of its narrow front, was taken from close by."""
+    made = trimesh.creation.box((0.5, 0.5, 1.8))
+    mesh = Mesh(torch.tensor(made.vertices, dtype=torch.float32), torch.tensor(made.faces, dtype=torch.int64))
+    corners = torch.zeros(3 * len(mesh.faces), 2)
+    box = TexturedMesh(mesh, corners, torch.arange(len(corners)).reshape(-1, 3), torch.full((8, 8, 3), 0.5))
+    side = turned_views(box, orbit_degrees([0.0], 0.0, 2.0, 40.0), (90.0,), TorchRasterizer())[0, ..., 3] > 0.5
+    width, height = int(side.any(0).sum()), int(side.any(1).sum())
+    assert 115 < width < 125 and 2.9 < width / height < 3.8
+
+
 def test_a_smear_is_further_from_a_print_than_the_same_print_elsewhere():
     true = views(stripes(0.0))
     smear, moved = appearance(views(stripes(0.0, blur=True)), true), appearance(views(stripes(0.02)), true)

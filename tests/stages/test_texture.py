@@ -233,3 +233,20 @@ def test_a_handle_leaves_no_mark_on_the_side_that_has_none(monkeypatch):
     assert len(find_symmetries(mesh)) > 1 and isinstance(find_symmetries(mesh)[-1], HalfTurn)
     bare = (place[:, 0] < -0.1) & (place[:, 1].abs() < 0.5)
     assert color[bare][:, 0].max() < 0.45 and color[bare][:, 2].min() > 0.6, (color[bare][:, 0].max(), color[bare][:, 2].min())
+
+
+@pytest.mark.parametrize("azimuth_deg", [30.0, 45.0])
+def test_half_a_turn_that_would_swap_left_and_right_gives_way(azimuth_deg, monkeypatch):
+    """A frustum with a red and a blue half turns into itself by shape; the photo shows on its top that its colours do not."""
+
+    def halves(points):
+        return torch.where((points[..., 0] < 0)[..., None], torch.tensor([0.8, 0.1, 0.1]), torch.tensor([0.1, 0.1, 0.8]))
+
+    monkeypatch.setitem(globals(), "paint", halves)
+    made = trimesh.creation.box((1.0, 0.8, 1.0)).subdivide_to_size(0.05)
+    made.vertices[:, [0, 2]] *= 1 - 0.5 * (made.vertices[:, 1:2] + 0.4)
+    mesh = as_mesh(made)
+    result = texture(photograph(mesh, orbit_degrees([azimuth_deg], 25.0, 3.0, 40.0)), prior((0.4, 0.1, 0.4), 0.5), mesh, OPTIONS, CONTEXT)
+    color, place = texel_points(result)
+    behind = (place[:, 2] < -0.3) & (place[:, 0].abs() > 0.1) & (place[:, 1].abs() < 0.35)
+    assert (color[behind] - halves(place[behind])).abs().mean() < 0.1

@@ -41,18 +41,19 @@ def turned_views(asset: TexturedMesh, camera: Cameras, turns: tuple[float, ...],
 
     Args:
         asset: to draw, unlit.
-        camera: one camera, the photo's.
+        camera: one camera, the photo's; it is moved back or forth to see the whole of the asset from every side.
         turns: degrees by which the camera goes round the asset, anticlockwise from above.
         rasterizer: from `img23d.backends.rasterizers.choose_rasterizer`.
     """
     vertices = asset.mesh.vertices
     middle = (vertices.amin(0) + vertices.amax(0)) / 2
+    around = _seeing_all(camera, middle, float((vertices - middle).norm(dim=-1).amax()))
     pictures = []
     for turn in turns:
         cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         rotation = vertices.new_tensor([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]])
         moved = replace(asset, mesh=Mesh((vertices - middle) @ rotation.T + middle, asset.mesh.faces), normal_map=None, vertex_normals=None)
-        drawn = draw_asset(moved, camera, 2 * SIZE, 2 * SIZE, rasterizer)
+        drawn = draw_asset(moved, around, 2 * SIZE, 2 * SIZE, rasterizer)
         pictures.append(_filling(drawn.rgb[0], drawn.mask[0]))
     return torch.stack(pictures)
 
@@ -78,6 +79,14 @@ def appearance(made: Tensor, true: Tensor) -> Appearance:
         details.extend(_patch_distance(*pair, level, inside, true_inside) for level, pair in enumerate(zip(bands, true_bands)))
     known = [value for value in details if not math.isnan(value)]
     return Appearance(_mean(colours), _mean(known))
+
+
+def _seeing_all(camera: Cameras, middle: Tensor, radius: float) -> Cameras:
+    """The camera with the same direction of view and lens, looking at the middle of a sphere from where all of it shows."""
+    pose = camera.cam_to_world.clone()
+    half_angle = math.atan(0.5 / float(camera.focal[0].amax()))
+    pose[0, :3, 3] = middle.to(pose) + pose[0, :3, 2] * (1.05 * radius / math.sin(half_angle))
+    return replace(camera, cam_to_world=pose, center=torch.full_like(camera.center, 0.5))
 
 
 def _mean(values: list[float]) -> float:

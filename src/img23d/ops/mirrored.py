@@ -21,15 +21,15 @@ CLOSE, RINGS = 0.02, 3
 SNAP = 0.06
 # Colours differ by this much, root mean square, where both sides are seen: full agreement below, none above.
 AGREES, DISAGREES = 0.06, 0.22
-# Share of the vertices that must be seen on both sides before agreement means anything.
-ENOUGH_SEEN = 0.01
+# Share of the vertices that must be seen on both sides before agreement means anything; of half a turn, which a lettered lid would deny.
+ENOUGH_SEEN, ENOUGH_TURNED = 0.01, 0.03
 # Agreement that is assumed where no seen point tells, that is left where colours differ (boxes have other prints on every side, and
 # a wrong print still looks better than a smear), and from which on the photo confirms the image; below the last it contradicts it.
 UNTOLD, CONTRADICTED, CONFIRMED, DENIED = 0.5, 0.3, 0.6, 0.45
 # Cosines between a plane's normal and the direction to the camera: a plane through the camera, and one across the view.
 THROUGH, ACROSS = 0.35, 0.8
-# Score from which half a turn counts. Surfaces that face up or down more than the other are no evidence for it: tops differ when turned.
-WHOLE, LEVEL = 0.8, 0.8
+# Score from which half a turn counts.
+WHOLE = 0.8
 # At most so many images, each with at least this mean trust on what was not known before.
 IMAGES, LEAST_GAIN = 3, 0.01
 
@@ -73,7 +73,7 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
     known, found = seen.vertex_trust, Images()
     for _ in range(IMAGES):
         # Half a turn comes before the mirror planes across the view: mirror images of letters are not legible.
-        waiting = [one for one in left if isinstance(one.symmetry, HalfTurn) and one.gain(known) >= LEAST_GAIN]
+        waiting = [one for one in left if isinstance(one.symmetry, HalfTurn) and one.agreement > DENIED and one.gain(known) >= LEAST_GAIN]
         open_now = [one for one in left if not waiting or one in waiting or one.across < ACROSS]
         best = max(open_now, key=lambda one: one.gain(known), default=None)
         if best is None or best.gain(known) < LEAST_GAIN:
@@ -89,35 +89,35 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
 
 
 def with_turns(candidates: list[Candidate]) -> list[Candidate]:
-    """Without half turns that fit badly; what top and sides say for a mirror plane across the view they say for half a turn, too."""
+    """Without half turns that fit badly; one of which nothing tells is as likely as the best mirror plane across the view."""
     planes = [one for one in candidates if isinstance(one.symmetry, MirrorPlane)]
-    agreement = max((one.agreement for one in planes if one.across >= ACROSS), default=0.0)
+    alike = max((one.agreement for one in planes if one.across >= ACROSS), default=0.0)
     turns = [one for one in candidates if one not in planes and one.symmetry.score > WHOLE]
-    return [*planes, *(replace(one, agreement=max(agreement, one.agreement)) for one in turns)]
+    return [*planes, *(replace(one, agreement=max(alike, UNTOLD)) if one.agreement == UNTOLD else one for one in turns)]
 
 
 def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points) -> Candidate:
     """What a symmetry would show, without moving images of points onto the surface: enough to choose by."""
     position, normal = symmetry.apply(vertices.position), symmetry.apply_direction(vertices.normal)
     rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK)
-    telling = seen.vertex_trust
-    if isinstance(symmetry, HalfTurn):
-        telling = telling * (vertices.normal[:, 1].abs() < LEVEL)
-    return Candidate(symmetry, rgb, trust, agreement((seen.vertex_rgb, telling), (rgb, trust)), across_view(photo, symmetry))
+    enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else ENOUGH_SEEN
+    alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough)
+    return Candidate(symmetry, rgb, trust, alike, across_view(photo, symmetry))
 
 
-def agreement(seen: tuple[Tensor, Tensor], imaged: tuple[Tensor, Tensor]) -> float:
+def agreement(seen: tuple[Tensor, Tensor], imaged: tuple[Tensor, Tensor], enough: float = ENOUGH_SEEN) -> float:
     """How well colours agree where the photo shows both sides.
 
     Args:
         seen: colours (N, 3) and trust (N,) of the photo.
         imaged: the same of its image.
+        enough: mean trust in both from which the answer means anything.
 
     Returns:
         0..1; `UNTOLD` when hardly any point is seen on both sides.
     """
     both = seen[1] * imaged[1]
-    if float(both.mean()) < ENOUGH_SEEN:
+    if float(both.mean()) < enough:
         return UNTOLD
     error = (seen[0] - imaged[0]).square().mean(-1)
     return float(((DISAGREES - ((error * both).sum() / both.sum()).sqrt()) / (DISAGREES - AGREES)).clamp(CONTRADICTED, 1))
