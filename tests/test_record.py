@@ -74,11 +74,11 @@ def test_a_run_of_another_photo_is_kept_whatever_the_format(tmp_path):
     assert sorted(path.name for path in old.folder.iterdir()) == ["01_segment", "mug.glb", "run.json", "source.jpg"]
 
 
-@pytest.mark.parametrize("name", ["cup.mtl", "cup_base_color.png"])
-def test_files_beside_a_mesh_are_not_taken_over(tmp_path, name):
+@pytest.mark.parametrize(("mesh", "name"), [("cup.obj", "cup.mtl"), ("cup.obj", "cup_base_color.png"), ("cup.gltf", "cup_base_color.jpg")])
+def test_files_beside_a_mesh_are_not_taken_over(tmp_path, mesh, name):
     (tmp_path / name).write_bytes(b"somebody else's")
     with pytest.raises(OutputError, match=name):
-        check_existing(targets_for(Path("mug.png"), tmp_path / "cup.obj"), "key", force=False)
+        check_existing(targets_for(Path("mug.png"), tmp_path / mesh), "key", force=False)
 
 
 @pytest.mark.parametrize("angles", [{"fov_deg": 0.0}, {"fov_deg": 200.0}, {"fov_deg": float("nan")}, {"elevation_deg": 100.0}])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from img23d.errors import OutputError
-from img23d.run import Run, digest, stage_seed
+from img23d.run import Run, digest, model_digests, stage_seed
 
 
 def save(value, folder: Path):
@@ -105,3 +105,28 @@ def test_what_a_step_warned_of_is_said_again_when_it_is_reused(tmp_path):
 
         Run(tmp_path, digest("photo")).step("one", 1, None, compute, save, load, warnings)
         assert warnings == ["before", "look at the mask"]
+
+
+def test_what_was_made_from_a_replaced_step_goes_with_it(tmp_path):
+    """Or an export of the run would read a result of other options, or of another source."""
+    Chain(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        Chain(tmp_path, first=2, crash="one")
+    assert (tmp_path / "02_two").is_dir()  # nothing has been replaced yet
+    with pytest.raises(KeyboardInterrupt):
+        Chain(tmp_path, first=2, crash="two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_one"]
+    run = Run(tmp_path, digest("mesh"))
+    run.step("other", 1, None, lambda: 5, save, load)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_other"]
+
+
+def test_models_that_are_files_are_known_by_their_content(tmp_path):
+    (tmp_path / "depth.onnx").write_bytes(b"one")
+    (tmp_path / "normals").mkdir()
+    (tmp_path / "normals" / "model.safetensors").write_bytes(b"two")
+    names = f"{tmp_path / 'depth.onnx'}, {tmp_path / 'normals'},prs-eth/marigold"
+    before = model_digests(names)
+    assert len(before) == 2 and model_digests("prs-eth/marigold") == []
+    (tmp_path / "normals" / "model.safetensors").write_bytes(b"three")
+    assert model_digests(names)[0] == before[0] and model_digests(names)[1] != before[1]

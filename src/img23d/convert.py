@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from img23d.backends.threads import repeatable
 from img23d.errors import InputError
 from img23d.io.files import check_output
 from img23d.io.meshes import UNITLESS, load_mesh, save_together
 from img23d.ops.decimate import decimate
 from img23d.ops.texture_transfer import transfer_texture
 from img23d.record import Reopened, reopen
+from img23d.run import stage_seed
 from img23d.scene import Mesh, TexturedMesh
 from img23d.stages import artifacts
 
@@ -94,11 +96,14 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
     def progress(fraction: float, text: str = "") -> None:
         report("texture", fraction, text)
 
-    context = replace(pipeline.open_context(run.config), progress=progress)
+    # The run may have been made on another machine.
+    here = replace(run.config, device="cpu" if run.config.device == "cpu" else "auto")
+    context = replace(pipeline.open_context(here), progress=progress, seed=stage_seed(run.config.seed, "texture"))
     guess = step_folder(folder, "estimate")
     views, prior = artifacts.load_views(guess, context.device), artifacts.load_prior(guess, context.device)
     mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
-    return texture(views, prior, mesh, wanted, context)
+    with repeatable(context.device):
+        return texture(views, prior, mesh, wanted, context)
 
 
 def step_folder(run: Path, name: str) -> Path:

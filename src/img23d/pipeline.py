@@ -20,7 +20,7 @@ from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_pho
 from img23d.io.meshes import UNITLESS, save_together
 from img23d.io.previews import preview_sheet
 from img23d.record import Given, Targets, check_existing, keep, targets_for
-from img23d.run import Run, digest, file_digest, readable_stem, stage_seed
+from img23d.run import Run, digest, file_digest, model_digests, readable_stem, stage_seed
 from img23d.scene import TexturedMesh, Views
 from img23d.stages import artifacts
 from img23d.stages.context import Context
@@ -137,11 +137,9 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
 def estimate_options(config: Config) -> list[Any]:
     """What the estimate depends on: a model that is named by a path by its content too, and whether its licence was looked at."""
     options = [config.prior, config.estimate]
-    model = Path(config.estimate.geometry_model) if config.estimate.geometry_model else None
     if config.estimate.geometry in ("auto", "prior"):
         return options
-    files = [path for path in (model, model and model.with_suffix(".json")) if path is not None and path.is_file()]
-    return [*options, [file_digest(path) for path in files], config.commercial_ok]
+    return [*options, model_digests(config.estimate.geometry_model), config.commercial_ok]
 
 
 VIEWS = (artifacts.save_views, artifacts.load_views)

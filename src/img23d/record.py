@@ -109,8 +109,8 @@ def check_existing(targets: Targets, source_key: str, force: bool) -> None:
 
 def beside(target: Path) -> list[Path]:
     """The files beside a mesh of a text format that would be replaced with it."""
-    picture, normal = "_base_color.png", "_normal.png"
-    endings = {".obj": (".mtl", picture, normal), ".gltf": (".bin", picture, normal), ".ply": (picture,)}
+    picture, smaller, normal = "_base_color.png", "_base_color.jpg", "_normal.png"
+    endings = {".obj": (".mtl", picture, normal), ".gltf": (".bin", picture, smaller, normal), ".ply": (picture,)}
     return [target.with_name(plain_stem(target) + ending) for ending in endings.get(target.suffix.lower(), ())]
 
 

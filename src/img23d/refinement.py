@@ -120,7 +120,8 @@ def content(source: TexturedMesh | Mesh) -> str:
     """A hash of a mesh and its colours, whatever files they were read from."""
     mesh = source.mesh if isinstance(source, TexturedMesh) else source
     parts = [mesh.vertices, mesh.faces, *((source.uv, source.uv_faces, source.base_color) if isinstance(source, TexturedMesh) else ())]
-    return digest(*(part.numpy().tobytes() for part in parts))
+    material = source.metallic_roughness if isinstance(source, TexturedMesh) else ()
+    return digest(*(part.numpy().tobytes() for part in parts), material)
 
 
 def cut_out(photo_path: Path, given: Given, config: Config, steps: Steps) -> Views:

@@ -43,6 +43,15 @@ def file_digest(path: Path) -> str:
     return state.hexdigest()[:24]
 
 
+def model_digests(names: str) -> list[str]:
+    """Hashes of the models among comma-separated names that are files or folders here; what is only a repository's id has none."""
+    found: list[str] = []
+    for path in (Path(name.strip()) for name in names.split(",") if name.strip()):
+        parts = [path, path.with_suffix(".json")] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
+        found.extend(file_digest(part) for part in parts if part.is_file() and part.suffix in (".onnx", ".json", ".safetensors"))
+    return found
+
+
 def readable_stem(path: Path) -> str:
     """A file's name without suffix; bytes that are no UTF-8, which neither JSON nor glTF can hold, become underscores."""
     return re.sub("[\ud800-\udfff]", "_", path.stem)
@@ -119,13 +128,19 @@ class Run:
             hashes = {p.name: file_digest(p) for p in sorted(partial.iterdir())}
             facts = {"key": self.key, "step": name, "version": version, "files": hashes, "warnings": warnings[already:]}
             (partial / MANIFEST).write_text(json.dumps(facts, indent=1))
-            if target.exists():
-                shutil.rmtree(target)
+            self._clear()
             os.replace(partial, target)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise OutputError(f"cannot write {target}: {error.strerror or error}", "free some space or choose another --out") from error
         return load(target)
+
+    def _clear(self) -> None:
+        """Take away what a step replaces, and what was made from that: later steps, and other steps of its number."""
+        for folder in self.folder.glob("[0-9][0-9]_*"):
+            number = int(folder.name[:2])
+            if number > self.count or (number == self.count and folder.suffix != ".partial"):
+                shutil.rmtree(folder)
 
     def _kept(self, folder: Path) -> dict[str, Any] | None:
         """The manifest of this step's result, where the folder holds it whole and for the same key."""

@@ -8,6 +8,7 @@ import json
 import pickle
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,19 @@ def test_fetch_single_file(server: http.server.ThreadingHTTPServer, tmp_path: Pa
     assert found.path.read_bytes() == ONNX and seen[-1] == (len(ONNX), len(ONNX))
     assert model_files.read_lock(hub.cache_dir())["tiny"]["files"] == {"tiny.onnx": hashlib.sha256(ONNX).hexdigest()}
     assert hub.locate(entry) is not None and hub.verify(entry) == []
+
+
+def test_processes_that_need_the_same_file_fetch_it_once(server: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
+    entry = Weights("tiny", "background", f"{address(server)}/tiny.onnx", "MIT", True, "test", files=("tiny.onnx",), checksum="")
+    server.files["tiny.onnx"] = ONNX  # type: ignore[attr-defined]
+    begun = threading.Barrier(4)
+
+    def one(_: int) -> bytes:
+        begun.wait()
+        return fetch(entry).path.read_bytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(one, range(4))) == {ONNX}
 
 
 def test_fetch_refuses_another_file_and_keeps_nothing(server: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:

@@ -36,3 +36,16 @@ def test_view_without_a_display_points_to_the_page(run: Any, tmp_path: Path, mon
     assert run("view", tmp_path / "none.glb").exit_code == 3
     (tmp_path / "empty.run").mkdir()
     assert run("view", tmp_path / "empty.run").exit_code == 3
+
+
+def test_view_of_a_run_shows_its_own_mesh(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from img23d.backends import open3d_view
+
+    shown: list[str] = []
+    monkeypatch.setattr(open3d_view, "check_display", lambda: None)
+    monkeypatch.setattr(open3d_view, "view", lambda mesh, name: shown.append(name))
+    (tmp_path / "mug[1].run").mkdir()
+    for name in ("mug[1].glb", "mug[1]-old.glb"):
+        trimesh.creation.icosphere(1).export(tmp_path / name)
+    assert run("view", tmp_path / "mug[1].run").exit_code == 0
+    assert shown == ["mug[1].glb"]

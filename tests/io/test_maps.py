@@ -40,6 +40,14 @@ def test_every_convention_of_normal_maps_is_recognised(tmp_path: Path, conventio
     assert torch.allclose(loaded.norm(dim=-1), torch.ones(SIZE)) and torch.equal(loaded[0, 0], torch.tensor([0.0, 0, 1]))
 
 
+def test_arrays_with_nothing_but_nan_around_the_object(tmp_path: Path) -> None:
+    mask, _, normal = ball()
+    np.save(tmp_path / "n.npy", np.where(mask[..., None], normal * SIGNS["directx"], np.nan).astype(np.float32))
+    loaded = load_normal(tmp_path / "n.npy", SIZE)
+    assert float((loaded.numpy() - normal)[mask].__abs__().max()) < 0.02
+    assert bool(load_normal(tmp_path / "n.npy", (2 * SIZE[0], 2 * SIZE[1])).isfinite().all())
+
+
 def test_a_named_convention_is_not_second_guessed(tmp_path: Path) -> None:
     mask, _, normal = ball()
     encoded(normal, mask).save(tmp_path / "n.png")

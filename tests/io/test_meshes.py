@@ -271,9 +271,18 @@ def test_colours_of_vertices_are_blended_over_the_faces(tmp_path: Path) -> None:
 def test_painted_corners_do_not_touch_each_other() -> None:
     colors = np.zeros((7, 3, 3))
     colors[3] = 1
-    picture, corner_uv = painted_corners(colors)
+    picture, corner_uv = painted_corners(colors, 64)
     texture = torch.from_numpy(np.array(picture)).float() / 255
     looked = sample(texture, torch.from_numpy(corner_uv).float().reshape(-1, 2)).reshape(7, 3, 3)
+    assert torch.allclose(looked, torch.from_numpy(colors).float(), atol=1e-6)
+
+
+def test_more_painted_faces_than_corners_have_room_keep_their_own_colours() -> None:
+    colors = np.repeat(np.random.default_rng(0).integers(0, 256, (60, 1, 3)) / 255, 3, 1)
+    picture, corner_uv = painted_corners(colors, 16)
+    assert max(picture.size) <= 16
+    texture = torch.from_numpy(np.array(picture)).float() / 255
+    looked = sample(texture, torch.from_numpy(corner_uv).float().reshape(-1, 2)).reshape(60, 3, 3)
     assert torch.allclose(looked, torch.from_numpy(colors).float(), atol=1e-6)
 
 

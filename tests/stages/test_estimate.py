@@ -125,3 +125,15 @@ def test_what_a_given_depth_map_holds_outside_of_the_object_does_not_matter(ball
         assert float((views.depth - first.depth)[rim].abs().max()) < 0.2
         found.append(views.depth)
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("convention", ["depth", "disparity"])
+def test_given_depth_of_a_translucent_object(ball, context, convention):
+    """Its mask is .6 all over: that is the object, and no rim."""
+    plain = seen(ball)
+    whole, _ = estimate(plain, True, INFLATE, Estimate(elevation_deg=0.0), context)
+    relative = whole.depth if convention == "depth" else 1 / whole.depth
+    faint = Views(plain.cameras, plain.rgb, 0.6 * plain.mask, depth=relative)
+    views, _ = estimate(faint, True, INFLATE, Estimate(elevation_deg=0.0, depth_convention=convention), context)
+    assert views.depth is not None and bool(views.depth.isfinite().all())
+    assert float((views.depth - whole.depth)[plain.mask > 0.9].abs().median()) < 0.1

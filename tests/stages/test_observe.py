@@ -50,3 +50,12 @@ def test_normals_of_turned_faces_look_at_the_viewer(context):
     for one, other in [(look_around(mesh, context), look_around(turned, context))]:
         inner = (one.mask > 0.99) & (other.mask > 0.99)
         assert float((one.normal * other.normal).sum(-1)[inner].median()) > 0.99
+
+
+def test_the_pose_of_a_stick_thinner_than_a_pixel_of_the_search(context):
+    corners = torch.tensor([[-0.01, -0.9, 0.0], [0.01, -0.9, 0.0], [0.0, 0.9, 0.0], [0.0, 0.0, 0.01]])
+    mesh = Mesh(corners, torch.tensor([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]]))
+    mask = torch.zeros(1, 512, 512)
+    mask[:, 40:470, 254:258] = 1
+    found = find_pose(mesh, None, Views(orbit_degrees([0.0], 0.0, 3.0, 40.0), mask[..., None].expand(-1, -1, -1, 3), mask), context)
+    assert bool(found.focal.isfinite().all())

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
+
 from img23d.backends import model_files
 from img23d.backends.hub import Found, cache_dir, check_licence, hub_cache, is_offline, missing, rembg_files
 from img23d.errors import BackendError, WeightsError
+from img23d.run import digest
 from img23d.weights import Weights
 
 Progress = Callable[[int, int], None]
@@ -49,11 +53,21 @@ def fetch(entry: Weights, offline: bool = False, commercial_ok: bool = False, mi
         target, source = _snapshot(entry, mirror)
         revision = target.name
     files = model_files.model_files(target)
+    with _alone_with(cache_dir()):
+        _record(entry, source, revision, target, files)
+    return Found(target, "rembg's folder" if entry.single_file else "Hugging Face cache", revision)
+
+
+def _record(entry: Weights, source: str, revision: str, target: Path, files: dict[str, str]) -> None:
+    """Write down what was fetched.
+
+    Raises:
+        WeightsError: a revision that was fetched before has other files now.
+    """
     known = model_files.read_lock(cache_dir()).get(entry.name, {})
     if entry.revision and known.get("revision") == revision and (changed := _changed(target, known["files"])):
         raise WeightsError(f"{entry.name}: {changed[0]}, though the revision is the same", "do not use it; ask the publisher what happened")
     model_files.record(cache_dir(), entry.name, source, revision, target, files)
-    return Found(target, "rembg's folder" if entry.single_file else "Hugging Face cache", revision)
 
 
 def _changed(target: Path, recorded: dict[str, str]) -> list[str]:
@@ -69,6 +83,23 @@ def _download(address: str, target: Path, entry: Weights, progress: Progress) ->
     if not address.startswith(("https://", "http://")):
         raise WeightsError(f"{address} is not a web address", "--mirror https://...; for a local folder use img23d models import")
     target.parent.mkdir(parents=True, exist_ok=True)
+    before = _changed_at(target)
+    with _alone_with(target):
+        if _changed_at(target) == before:  # or another process has just fetched it
+            _download_alone(address, target, entry, progress)
+
+
+def _alone_with(path: Path) -> FileLock:
+    """Waits until no other process, of a batch perhaps, writes there."""
+    return FileLock(Path(tempfile.gettempdir()) / f"img23d-fetch-{digest(str(path.resolve()))}.lock")
+
+
+def _changed_at(target: Path) -> int:
+    return target.stat().st_mtime_ns if target.is_file() else 0
+
+
+def _download_alone(address: str, target: Path, entry: Weights, progress: Progress) -> None:
+    """`_download` while no other process does."""
     partial = target.with_name(f"{target.name}.partial")
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer, partial.open("wb") as out:

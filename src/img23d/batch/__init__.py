@@ -19,7 +19,7 @@ from img23d.batch.stopping import Stop, stop_signals
 from img23d.batch.workers import Attempt, Made, Observer, OpenWorker, Progress, Task, Work, run_here, run_processes
 from img23d.errors import ConfigError, OutputError
 from img23d.io.files import claimed
-from img23d.run import digest, file_digest
+from img23d.run import digest, file_digest, model_digests
 
 __all__ = ["Entry", "Item", "Made", "Observer", "Progress", "Report", "Task", "find_items", "run_batch", "shard"]
 
@@ -117,9 +117,10 @@ def item_key(item: Item, config: Any, formats: tuple[str, ...]) -> str:
     options = {key: value for key, value in asdict(config).items() if key not in _SPEED_ONLY}
     try:
         files = {kind: file_digest(path) for kind, path in {"photo": item.photo, **item.maps()}.items()}
+        models = model_digests(config.estimate.geometry_model)
     except OSError:
         return ""
-    return digest(__version__, options, files, item.fov_deg, item.elevation_deg, formats)
+    return digest(__version__, options, files, models, item.fov_deg, item.elevation_deg, formats)
 
 
 def _first_entry(item: Item, config: Any, formats: tuple[str, ...], earlier: dict[tuple[str, str], Entry]) -> Entry:

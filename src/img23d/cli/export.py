@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -44,6 +45,8 @@ def export(
     if texture_size is not None and not 64 <= texture_size <= 8192:
         raise ConfigError(f"--texture-size {texture_size} is outside 64..8192", f"--texture-size {min(max(texture_size, 64), 8192)}")
     make_folder(out)
+    if source.name in ("", ".."):
+        source = Path(os.path.abspath(source))
     stem = source.with_suffix("") if source.is_file() or source.suffix == ".run" else source / source.name
     asked = mesh_formats(out, formats)
     targets = [_target(stem if out is None else out / stem.name if is_folder(out) else out.with_suffix(""), name) for name in asked]

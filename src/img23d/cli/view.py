@@ -18,7 +18,7 @@ def view(
         raise InputError(f"there is no mesh or run folder {source}", "name a mesh file or a folder that generate made")
     path = source
     if source.is_dir():
-        inside = sorted(source.glob("*.glb")) or sorted(source.parent.glob(f"{source.with_suffix('').name}*.glb"))
+        inside = sorted(source.glob("*.glb")) or [path for path in [source.resolve().with_suffix(".glb")] if path.is_file()]
         if not inside:
             raise InputError(f"there is no .glb in {source} or beside it", "name the mesh file itself")
         path = inside[0]

@@ -110,6 +110,7 @@ def load_normal(path: str | Path, size: Size, mask: Tensor | None = None, conven
         decoded.profile = None  # a colour profile says nothing about vectors
         values = torch.from_numpy(np.asarray(to_srgb(decoded).convert("RGB"), dtype=np.float32) / 127.5 - 1)
     _check_aspect(path, "normal map", (values.shape[0], values.shape[1]), size)
+    values = values.nan_to_num(0.0, 0.0, 0.0)  # what a renderer wrote where nothing is
     valid = ((values.norm(dim=-1) - 1).abs() < 0.25).float()
     if mask is not None:
         valid = valid * (_resize(mask[..., None], (values.shape[0], values.shape[1]))[..., 0] > 0.5)

@@ -94,14 +94,16 @@ def pack(parts: list[Part], max_size: int) -> Atlas:
     return Atlas(*_shared(np.concatenate(corners)), picture, None)
 
 
-def painted_corners(colors: Floats) -> tuple[Image.Image, Floats]:
+def painted_corners(colors: Floats, largest: int) -> tuple[Image.Image, Floats]:
     """A texture that holds one colour per corner of each face and blends linearly between them.
 
     Two faces share a block of 4 x 4 texels; each has its corners on three texel centres and a fourth texel that makes bilinear
-    lookups linear on the face.
+    lookups linear on the face. Where that would need too large a picture, which nothing could make smaller without mixing the colours of
+    faces, each face has one texel of its mean colour.
 
     Args:
         colors: (F, 3, 3) sRGB 0..1, per face and corner.
+        largest: side of the picture, texels.
 
     Returns:
         The picture, and (F, 3, 2) where the corners are in it.
@@ -109,6 +111,8 @@ def painted_corners(colors: Floats) -> tuple[Image.Image, Floats]:
     blocks = (len(colors) + 1) // 2
     across = max(1, math.ceil(math.sqrt(blocks)))
     size = 4 * across
+    if size > largest:
+        return _painted_faces(colors.mean(1))
     pixels = np.zeros((size, size, 3))
     index = np.arange(len(colors))
     left, top = 4 * (index // 2 % across), 4 * (index // 2 // across)
@@ -120,6 +124,15 @@ def painted_corners(colors: Floats) -> tuple[Image.Image, Floats]:
     pixels[y, x] = np.concatenate([colors, fourth[:, None]], 1).clip(0, 1)
     corner_uv = (np.stack([x, y], -1)[:, :3] + 0.5) / size
     return Image.fromarray((pixels * 255 + 0.5).astype(np.uint8)), corner_uv
+
+
+def _painted_faces(colors: Floats) -> tuple[Image.Image, Floats]:
+    """`painted_corners` with one texel a face, (F, 3)."""
+    size = math.ceil(math.sqrt(len(colors)))
+    pixels, index = np.zeros((size * size, 3)), np.arange(len(colors))
+    pixels[index] = colors.clip(0, 1)
+    middle = (np.stack([index % size, index // size], -1) + 0.5) / size
+    return Image.fromarray((pixels.reshape(size, size, 3) * 255 + 0.5).astype(np.uint8)), np.repeat(middle[:, None], 3, 1)
 
 
 @dataclass

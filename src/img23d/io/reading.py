@@ -193,7 +193,7 @@ def _part(geometry: Any, linear: bool) -> tuple[Part, tuple[float, float] | None
     if visual.kind in ("vertex", "face"):
         colors = np.asarray(visual.vertex_colors if visual.kind == "vertex" else visual.face_colors)[:, :3] / 255.0
         corner = colors[faces] if visual.kind == "vertex" else np.repeat(colors[:, None], 3, 1)
-        part.image, part.corner_uv = painted_corners(_encode(corner) if linear else corner)
+        part.image, part.corner_uv = painted_corners(_encode(corner) if linear else corner, MAX_TEXTURE)
         return part, None
     material = getattr(visual, "material", None)
     if material is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -19,7 +20,10 @@ Scene = TypeVar("Scene", Views, ShapePrior)
 
 def save_tensors(path: Path, tensors: dict[str, Tensor | None]) -> None:
     """Write tensors that are there; None is left out."""
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None}, str(path))
+    try:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None}, str(path))
+    except SafetensorError as error:
+        raise OSError(str(error)) from error  # a full disk is no error of the program
 
 
 def save_views(views: Views, folder: Path) -> None:

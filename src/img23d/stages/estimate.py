@@ -134,7 +134,8 @@ def use_given_maps(guessed: Views, given: Views, options: Estimate) -> Views:
     """Replace guessed depth and normals by given ones, scaled to fit the guess and turned into the object frame."""
     depth, normal, confidence = guessed.depth, guessed.normal, guessed.confidence
     assert depth is not None and confidence is not None
-    inside = (given.mask > 0.9) & (confidence > 0)
+    # a translucent object's mask is nowhere near one
+    inside = (given.mask > 0.9 * given.mask.amax()) & (confidence > 0)
     trust = GIVEN_CONFIDENCE * (torch.ones_like(confidence) if given.confidence is None else given.confidence)
     if given.depth is not None:
         # outside of the mask the map holds anything; resized with it, rims would take part in that

@@ -55,6 +55,7 @@ def find_pose(mesh: Mesh, colors: Tensor | None, photo: Views, context: Context,
         elevation_deg: of the camera, where that is known.
     """
     mask = F.interpolate(photo.mask[:, None], (POSE_SIZE, POSE_SIZE), mode="area")[0, 0]
+    mask = mask / mask.amax().clamp(min=1e-6)  # of what is thinner than a pixel here, too, something is inside
     rgb = F.interpolate(photo.rgb.permute(0, 3, 1, 2), (POSE_SIZE, POSE_SIZE), mode="area")[0].permute(1, 2, 0)
     best, best_score = fitted_pose(mesh, 0.0, 0.0, mask), -1.0
     elevations = list(range(-20, 71, 10)) if elevation_deg is None else [elevation_deg]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from img23d.scene import Mesh, TexturedMesh, Views
 from img23d.stages.context import Context
 from img23d.stages.texture import MATCHING_FACES, TEXELS_PER_FACE, split_for_matching
 
-VERSION = 1
+VERSION = 2
 PLAIN = 0.75  # grey of a mesh that never had a colour
 
 
@@ -44,7 +46,8 @@ def retexture(source: TexturedMesh | Mesh, mesh: Mesh, options: Texture, context
         fine = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
         face, barycentric = texel_surface(fine.uv, fine.uv_faces, options.size)
         normal_map = bake_normal_map(mesh, fine.mesh, fine.normals, fine.tangent, fine.uv_faces, face, barycentric)
-    return TexturedMesh(low, uv, uv_faces, color, normal_map, vertex_normals=normals)
+    made = TexturedMesh(low, uv, uv_faces, color, normal_map, vertex_normals=normals)
+    return replace(made, metallic_roughness=source.metallic_roughness) if isinstance(source, TexturedMesh) else made
 
 
 def far_colors(source: TexturedMesh | Mesh, views: Views, context: Context) -> tuple[Tensor, Tensor]:
