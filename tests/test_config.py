@@ -69,3 +69,13 @@ def test_ramp_moves_between_its_ends():
 def test_no_torch_is_needed_to_find_a_typo():
     code = "import sys; from img23d import config, run, errors, record; config.load('draft'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_bare_number_is_a_weight_that_does_not_move(tmp_path):
+    (tmp_path / "p.yaml").write_text("fit: {depth: 0.5, normal: {end: 0.2}}\nrefine: {sdf_sign: 0.1}\n")
+    told = config.load(tmp_path / "p.yaml", ["fit.volume=50"])
+    assert (told.fit.depth, told.fit.volume) == (Ramp(0.5, 0.5), Ramp(50.0, 50.0))
+    assert (told.fit.normal.start, told.fit.normal.end) == (0.1, 0.2)
+    assert (told.refine.sdf_sign.start, told.refine.sdf_sign.end) == (0.1, 0.1)
+    with pytest.raises(ConfigError):
+        config.load("standard", ["fit.depth=much"])

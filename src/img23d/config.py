@@ -13,39 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from img23d.errors import ConfigError
-
-
-def option(default: Any, text: str, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
-    """A dataclass field with help text, inclusive range and unit."""
-    return field(default=default, metadata={"text": text, "low": low, "high": high, "unit": unit})
-
-
-@dataclass(frozen=True)
-class Ramp:
-    """A weight that moves linearly from ``start`` to ``end`` between two fractions of a stage's steps."""
-
-    start: float = option(0.0, "value before the ramp")
-    end: float = option(0.0, "value after the ramp")
-    begin: float = option(0.0, "where the ramp begins, as a fraction of the stage's steps", 0, 1)
-    finish: float = option(1.0, "where the ramp ends, as a fraction of the stage's steps", 0, 1)
-
-    def at(self, fraction: float) -> float:
-        """The value after this fraction (0..1) of the steps."""
-        if fraction <= self.begin:
-            return self.start
-        if fraction >= self.finish:
-            return self.end
-        return self.start + (self.end - self.start) * (fraction - self.begin) / (self.finish - self.begin)
-
-
-def constant(value: float) -> Any:
-    """A ramp that stays at one value."""
-    return field(default_factory=lambda: Ramp(value, value))
-
-
-def ramp(start: float, end: float, begin: float = 0.0, finish: float = 1.0) -> Any:
-    """A field holding a `Ramp`."""
-    return field(default_factory=lambda: Ramp(start, end, begin, finish))
+from img23d.options import Ramp, constant, option, ramp
 
 
 @dataclass(frozen=True)
@@ -58,7 +26,9 @@ class Segment:
     )
     rembg_model: str = option("isnet-general-use", "rembg session for method=rembg")
     alpha_matting: bool = option(False, "rembg's alpha matting for hair and fur (slower)")
-    pick: str = option("", "x,y in pixels of the photo: keep the part under this point (default: the largest part)")
+    pick: str = option(
+        "", "x,y in pixels of the photo: keep the part under this point (default: the largest part and those a quarter as large)"
+    )
     size: int = option(1024, "side of the square crop that all stages work on, at most", 64, 4096, "px")
 
 
@@ -77,7 +47,7 @@ class Estimate:
     """Camera, depth and normals of the photo."""
 
     fov_deg: float = option(0.0, "vertical field of view of the whole photo; 0 = EXIF, else estimated", 0, 120, "degrees")
-    elevation_deg: float = option(-999.0, "camera above the horizon; -999 = estimated", -999, 90, "degrees")
+    elevation_deg: float = option(-999.0, "camera above the horizon; below -90 = estimated", -999, 90, "degrees")
     geometry: Literal["auto", "prior", "marigold", "depth-anything", "dpt", "onnx"] = option(
         "auto", "where depth and normals come from: auto and prior take the shape prior's own; the others need weights (img23d models)"
     )
@@ -97,14 +67,14 @@ class Fit:
     samples: int = option(48, "samples along each ray", 8, 1024)
     learning_rate: float = option(0.006, "Adam's step in object units", 1e-6, 1)
     color_learning_rate: float = option(0.05, "Adam's step for the colour field", 1e-6, 1)
-    sharpness: Ramp = ramp(120.0, 300.0)
-    rgb: Ramp = constant(1.0)
-    mask: Ramp = constant(1.0)  # up to three times as much for thin objects, see fit.outline_weight
-    depth: Ramp = constant(0.1)
-    normal: Ramp = constant(0.1)
-    eikonal: Ramp = constant(0.03)
-    volume: Ramp = constant(24.0)
-    smooth: Ramp = constant(0.2)
+    sharpness: Ramp = ramp("how sharply density rises at the surface, 1 / object units", 120.0, 300.0)
+    rgb: Ramp = constant(1.0, "weight of the photo's colours")
+    mask: Ramp = constant(1.0, "weight of the silhouette; up to three times as much for thin objects")
+    depth: Ramp = constant(0.1, "weight of the depth map")
+    normal: Ramp = constant(0.1, "weight of the normal map")
+    eikonal: Ramp = constant(0.03, "weight of gradients of length one")
+    volume: Ramp = constant(24.0, "weight of the prior's solid")
+    smooth: Ramp = constant(0.2, "weight of smoothness")
 
 
 @dataclass(frozen=True)
@@ -120,13 +90,13 @@ class Refine:
     image_size: int = option(320, "side of the rendered pictures in the last part; the first part uses half", 32, 2048, "px")
     learning_rate: float = option(0.004, "Adam's first step for the signed distances, in object units", 1e-6, 1)
     offset_learning_rate: float = option(0.01, "Adam's first step for the vertex offsets", 0, 1)
-    mask: Ramp = constant(4.0)
-    depth: Ramp = constant(0.1)
-    normal: Ramp = constant(0.25)
-    normal_consistency: Ramp = ramp(0.1, 0.04)
-    coherence: Ramp = constant(1.0)
-    sdf_sign: Ramp = ramp(0.2, 0.01, 0.0, 0.25)
-    anchor: Ramp = constant(1.0)
+    mask: Ramp = constant(4.0, "weight of the silhouette")
+    depth: Ramp = constant(0.1, "weight of the depth map")
+    normal: Ramp = constant(0.25, "weight of the normal map")
+    normal_consistency: Ramp = ramp("weight of neighbouring faces that lie alike", 0.1, 0.04)
+    coherence: Ramp = constant(1.0, "weight of neighbouring vertices that move alike")
+    sdf_sign: Ramp = ramp("weight against signs that differ along an edge", 0.2, 0.01, 0.0, 0.25)
+    anchor: Ramp = constant(1.0, "weight of staying at the fitted field's surface")
     smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface (flexicubes: a third)", 0, 50)
     smooth_unseen: int = option(20, "rounds more where no view looks: outlines leave ridges beside them", 0, 200)
 
@@ -147,7 +117,7 @@ class Texture:
 class Export:
     """The files that are written."""
 
-    size_mm: float = option(0.0, "length of the longest side; 0 = the object fits a unit sphere", 0, 1e6, "mm")
+    size_mm: float = option(0.0, "length of the longest side; 0 = about two units, 100 mm in STL, a refined mesh's own", 0, 1e6, "mm")
     up: Literal["y", "z"] = option("y", "which axis points up in the file")
     turntable: bool = option(False, "write an animated turntable.webp too")
     viewer: bool = option(True, "write viewer.html, which shows the model in any browser, offline")
@@ -167,7 +137,7 @@ class Config:
 
     preset: str = option("standard", "name of the preset this came from")
     seed: int = option(0, "seed of everything random", 0, 2**31 - 1)
-    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute; mps is refused")
     threads: int = option(0, "CPU threads; 0 = all cores", 0, 1024)
     offline: bool = option(False, "never reach for the network, even for models named here")
     commercial_ok: bool = option(False, "refuse models whose licence forbids commercial use")
@@ -217,6 +187,9 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
     if not isinstance(chosen, DictConfig):
         raise ConfigError(f"preset {path} is not a mapping of options", "img23d presets show standard has the form")
     chosen.pop("description", None)
+    for key in [key for key in _leaves(OmegaConf.to_container(chosen)) if f"{key}.start" in known]:
+        value = OmegaConf.select(chosen, key)
+        OmegaConf.update(chosen, key, {"start": value, "end": value})
     for key in _leaves(OmegaConf.to_container(chosen)):
         _check_key(key, known, f"preset {path.name}")
     return replace(_merged([tree, chosen], overrides, path.stem), preset=path.stem)
@@ -238,11 +211,15 @@ def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
     from omegaconf import OmegaConf, errors
     from yaml import YAMLError
 
-    known, items = list(keys(Config())), []
+    known = list(keys(Config()))
+    items: list[str] = []
     for item in overrides:
         key, separator, value = item.partition("=")
         if not separator or not key.strip():
             raise ConfigError(f"--set {item!r} is not of the form key.path=value", "--set fit.steps=200")
+        if f"{key.strip()}.start" in known:  # a bare number: the same weight all the time
+            items.extend(f"{key.strip()}.{end}={value}" for end in ("start", "end"))
+            continue
         _check_key(key.strip(), known, "--set")
         items.append(f"{key.strip()}={value}")
     try:

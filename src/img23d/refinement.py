@@ -21,7 +21,7 @@ from img23d.record import Given, Place, Reopened, Targets, check_existing, keep,
 from img23d.run import Run, digest, file_digest
 from img23d.scene import Mesh, TexturedMesh, Views
 from img23d.stages import observe
-from img23d.stages.cameras import REACH
+from img23d.stages.cameras import LOWEST, REACH
 from img23d.stages.context import Context
 from img23d.stages.refine import VERSION as REFINE_VERSION
 from img23d.stages.refine import refine
@@ -146,7 +146,9 @@ def improve(
         asset = steps("retexture", RETEXTURE_VERSION, c.texture, lambda x: retexture(source, mesh, c.texture, x), *ASSET)
         return views, asset
     colors = vertex_colors(source) if isinstance(source, TexturedMesh) else None
-    posed = steps("pose", observe.VERSION, None, pose(shape, colors, photo, elevation_deg), *VIEWS)
+    if elevation_deg is None and c.estimate.elevation_deg >= LOWEST:
+        elevation_deg = c.estimate.elevation_deg
+    posed = steps("pose", observe.VERSION, elevation_deg, pose(shape, colors, photo, elevation_deg), *VIEWS)
     both = observe.joined(posed, views, observe.VIEW_SIZE)
     mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(both, field, c.refine, x, parts_known=True), *MESH)
     far = far_colors(source, posed, steps.context)

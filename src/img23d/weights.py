@@ -6,6 +6,7 @@ of what arrives is then written to the lock file in the cache (see `img23d.backe
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +60,7 @@ class Weights:
     @property
     def pinned(self) -> bool:
         """Whether what is fetched can only be one thing."""
-        return bool(self.revision or self.checksum or self.kind == "embedded")
+        return bool(re.fullmatch("[0-9a-f]{40}", self.revision) or self.checksum or self.kind == "embedded")
 
 
 MARIGOLD_CARD = "licence not read at the source, so not counted as commercial: see the model card"

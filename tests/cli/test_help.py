@@ -133,7 +133,7 @@ def test_ctrl_c_while_the_commands_are_loading(monkeypatch: pytest.MonkeyPatch) 
     assert codes == [130]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a device that is always full")
 def test_help_that_cannot_be_printed_is_one_line():
     with open("/dev/full", "w") as full:
         ended = subprocess.run([sys.executable, "-m", "img23d", "--help"], stdout=full, stderr=subprocess.PIPE, text=True)

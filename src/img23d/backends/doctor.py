@@ -73,7 +73,7 @@ def _describe_torch(torch_function: Any) -> str:
     if torch.cuda.is_available():
         parts.append(", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())))
     elif torch.backends.mps.is_available():
-        parts.append("Apple GPU (mps)")
+        parts.append("Apple GPU (mps), not used: computing on the CPU")
     else:
         parts.append("no GPU: computing on the CPU")
     return "; ".join(parts)
@@ -106,13 +106,13 @@ def _onnx_providers(session: Any) -> str:
 
 LIBRARIES = (
     Library("PyTorch", "torch", "torch:nn", "everything", "BSD-3-Clause", "pip install torch", True, _describe_torch),
-    Library("numba", "numba", "numba:njit", "rasteriser on the CPU, 5-20x", "BSD-2-Clause", "pip install numba", True),
+    Library("numba", "numba", "numba:njit", "rasteriser on the CPU, 12-32x", "BSD-2-Clause", "pip install numba", True),
     Library("xatlas", "xatlas", "xatlas:Atlas", "texture atlas", "MIT", "pip install xatlas", True),
     Library(
         "fast-simplification", "fast-simplification", "fast_simplification:simplify", "fewer faces", "MIT",
         "pip install fast-simplification", True,
     ),
-    Library("manifold3d", "manifold3d", "manifold3d:Manifold", "closes broken meshes", "Apache-2.0", "pip install manifold3d", True),
+    Library("manifold3d", "manifold3d", "manifold3d:triangulate", "polygons to triangles", "Apache-2.0", "pip install manifold3d", True),
     Library("trimesh", "trimesh", "trimesh:load", "reads mesh files", "MIT", "pip install trimesh", True),
     Library(
         "Open3D", "open3d", "open3d.t.geometry:RaycastingScene", "rasteriser by ray casting (backends.raster=open3d)", "MIT",

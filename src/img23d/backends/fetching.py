@@ -58,7 +58,7 @@ def fetch(entry: Weights, offline: bool = False, commercial_ok: bool = False, mi
     return Found(target, "rembg's folder" if entry.single_file else "Hugging Face cache", revision)
 
 
-def _record(entry: Weights, source: str, revision: str, target: Path, files: dict[str, str]) -> None:
+def _record(entry: Weights, source: str, revision: str, target: Path, files: list[Path]) -> None:
     """Write down what was fetched.
 
     Raises:

@@ -89,7 +89,9 @@ def numba_rasterizer() -> BackendRasterizer:
     try:
         from img23d.backends import raster_numba
     except ImportError as error:
-        raise BackendError(f"the numba rasteriser cannot be loaded: {error}", "pip install numba (BSD), or rasterizer=torch") from error
+        raise BackendError(
+            f"the numba rasteriser cannot be loaded: {error}", "pip install numba (BSD), or --set backends.raster=torch"
+        ) from error
     return BackendRasterizer("numba", raster_numba.face_ids)
 
 
@@ -109,10 +111,11 @@ def nvdiffrast_rasterizer(kind: str, own_antialias: bool) -> BackendRasterizer:
     """NVIDIA's CUDA rasteriser."""
     hint = (
         "pip install --no-build-isolation git+https://github.com/NVlabs/nvdiffrast "
-        "(NVIDIA licence: research and evaluation only; needs torch >= 2.7 and a CUDA toolkit equal to torch's), or rasterizer=torch"
+        "(NVIDIA licence: research and evaluation only; needs torch >= 2.7 and a CUDA toolkit equal to torch's), "
+        "or --set backends.raster=torch"
     )
     if kind != "cuda":
-        raise BackendError(f"the nvdiffrast rasteriser works on cuda only, not on {kind}", "rasterizer=auto, or device=cuda")
+        raise BackendError(f"the nvdiffrast rasteriser works on cuda only, not on {kind}", "--set backends.raster=auto, or --device cuda")
     try:
         from img23d.backends import raster_nvdiffrast
 

@@ -21,7 +21,8 @@ Subdivide = Callable[..., tuple[TetGrid, tuple[Tensor, ...]]]
 
 KAOLIN_HINT = (
     "install the Kaolin wheel for your torch and CUDA as https://kaolin.readthedocs.io/en/latest/notes/installation.html says "
-    "(NVIDIA Kaolin, Apache-2.0; the package called kaolin on the package index is an empty placeholder), or backends.tetrahedra=torch"
+    "(NVIDIA Kaolin, Apache-2.0; the package called kaolin on the package index is an empty placeholder), "
+    "or --set backends.tetrahedra=torch"
 )
 
 

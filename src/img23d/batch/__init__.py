@@ -117,7 +117,7 @@ def item_key(item: Item, config: Any, formats: tuple[str, ...]) -> str:
     options = {key: value for key, value in asdict(config).items() if key not in _SPEED_ONLY}
     try:
         files = {kind: file_digest(path) for kind, path in {"photo": item.photo, **item.maps()}.items()}
-        models = model_digests(config.estimate.geometry_model)
+        models = model_digests(options.get("estimate", {}).get("geometry_model", ""))
     except OSError:
         return ""
     return digest(__version__, options, files, models, item.fov_deg, item.elevation_deg, formats)

@@ -32,7 +32,7 @@ def export(
 
     It is decimated if wished, and keeps its texture.
 
-    Without --out the files go beside the source, under its name.
+    Without --out the files go beside a mesh or NAME.run, and into any other run folder.
     """
     if not source.exists():
         raise InputError(f"there is no run folder or mesh {source}", "name a folder that generate made, or a mesh file")

@@ -12,7 +12,7 @@ from img23d.errors import ConfigError
 FORMATS = ("glb", "gltf", "obj", "ply", "stl")
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE|DIR", help="A file, whose suffix is its format, or a folder.")]
-Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE", help="draft, standard, fine, or a YAML file.")]
+Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE", help="A name (img23d presets lists them), or a YAML file.")]
 Settings = Annotated[list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option, as fit.steps=200; may repeat.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
 Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute.")]

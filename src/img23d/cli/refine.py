@@ -72,7 +72,8 @@ def refine(
     if not source.exists():
         raise InputError(f"there is no mesh or run folder {source}", "name a mesh file, or a folder that generate made")
     if photo is None and any(value is not None for value in (mask, fov, elevation)):
-        raise ConfigError("--mask, --fov and --elevation describe a photo", "--photo PHOTO")
+        hint = "--set estimate.fov_deg=30, --set estimate.elevation_deg=10" if source.is_dir() else "--photo PHOTO"
+        raise ConfigError("--mask, --fov and --elevation describe a photo", hint)
     with StageProgress(quiet or json_lines) as progress:
         if source.is_dir():
             if photo is not None or out is not None or formats:

@@ -39,7 +39,8 @@ def prior(
 ) -> None:
     """Train the shape prior: photo to depth, normals, back colours and solid.
 
-    Besides --data it learns from objects made by code (1,500, or --set procedural=400). Stopped training goes on where it was.
+    Besides --data it learns from objects made by code (--set procedural=1500) and from things that lie (--set resting=1500).
+    Stopped training goes on where it was.
     """
     from img23d.priors.options import TrainOptions
 
@@ -125,7 +126,9 @@ def changed(options: Options, settings: list[str], **flags: Any) -> Options:
     try:
         result: Options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), OmegaConf.from_dotlist(pairs)))  # type: ignore[assignment]
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}", "img23d train prior --help") from error
+        raise ConfigError(
+            f"{getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}", f"the options are: {', '.join(known)}"
+        ) from error
     return result
 
 

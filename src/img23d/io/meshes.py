@@ -23,8 +23,8 @@ __all__ = ["FORMATS", "load_mesh", "mesh_format", "save_mesh", "save_together"]
 
 FORMATS = ("glb", "gltf", "obj", "ply", "stl")
 PRINT_SIZE_MM = 100.0
+"""Longest side of an STL when no size is asked for: two units would be a 2 mm speck to a slicer, which reads millimetres."""
 UNITLESS = (".obj", ".off", ".ply", ".stl")  # most of them in millimetres already
-"""Longest side of an STL when no size is asked for: a unit sphere would be a 2 mm speck to a slicer, which reads millimetres."""
 
 
 def mesh_format(path: str | Path, format: str | None = None) -> str:

@@ -101,7 +101,9 @@ def predict(rgb: Tensor, mask: Tensor, fov: float | None, device: torch.device |
     """
     path = weights or WEIGHTS
     if not path.is_file():
-        raise WeightsError(f"the embedded shape network is missing ({path})", "reinstalling img23d, or prior.kind=inflate")
+        raise WeightsError(
+            f"the embedded shape network is missing ({path})", "pip install --force-reinstall img23d, or --set prior.kind=inflate"
+        )
     network, size = shape_network(path, str(device)), frame.IMAGE_SIZE
     rgb, mask = rgb.to(device, torch.float32), mask.to(device, torch.float32)
     cut = torch.cat([rgb * mask[..., None], mask[..., None]], -1).permute(2, 0, 1)[None]

@@ -3,7 +3,7 @@
 Conventions that every file shares:
 
 =============  =====================================================================================
-object frame   right-handed, +Y up (gravity), +Z towards the photo's camera azimuth; object in the unit sphere
+object frame   right-handed, +Y up (gravity), +Z towards the photo's camera azimuth; object in the cube [-1, 1]^3
 camera frame   x right, y up, looks along -z (OpenGL and glTF)
 intrinsics     focal length and principal point divided by the image size: 64 px and 512 px share a camera
 pixels         row 0 on top, centres at (i + 0.5) / W

@@ -13,14 +13,14 @@ from img23d.ops.depth import depth_to_points
 from img23d.scene import Cameras
 from img23d.scene.cameras import orbit_degrees
 
-UNKNOWN = -999.0
+LOWEST = -90.0  # what is below is no elevation: it shall be estimated
 DEFAULT_ELEVATION_DEG = 12.0
 REACH = 0.93  # the solid fills this much of the cube [-1, 1]^3
 
 
 def chosen_elevation(options: Estimate, guess_deg: float = DEFAULT_ELEVATION_DEG) -> float:
     """The user's elevation in degrees, or else a guess."""
-    return guess_deg if options.elevation_deg == UNKNOWN else options.elevation_deg
+    return guess_deg if options.elevation_deg < LOWEST else options.elevation_deg
 
 
 def fitted_camera(layers: Tensor, inside: Tensor, elevation_deg: float, fov_deg: float) -> tuple[Cameras, float]:

@@ -83,7 +83,7 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
     with torch.no_grad():
         sdf = field.dense_sdf()
         if not bool((sdf < 0).any()):
-            raise FitError("the field lost its surface", "--set fit.volume.start=5 --set fit.volume.end=5 holds it closer to the prior")
+            raise FitError("the field lost its surface", "--set fit.volume=50 holds it closer to the prior")
         # legs that are hardly thicker than a sample may have come off
         whole = bridged(sdf, believed, 2 / (options.resolution - 1))
         whole = without_tunnels(whole, views)

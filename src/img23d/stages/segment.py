@@ -149,7 +149,9 @@ def keep_component(alpha: Tensor, pick: tuple[int, int] | None, context: Context
     if pick:
         chosen = int(labels[pick[1], pick[0]])
         if chosen == 0:
-            raise InputError("nothing was cut out where segment.pick points to", "choose a point on the object; see 01_segment/mask.png")
+            raise InputError(
+                "nothing was cut out where segment.pick points to", "choose a point on the object, in pixels of the photo file"
+            )
         keep = labels == chosen
     else:
         big = [index + 1 for index in range(count) if sizes[index] >= SECOND * sizes.max()]
