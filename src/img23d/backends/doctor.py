@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal
@@ -167,12 +167,6 @@ def probe(library: Library) -> Finding:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return Finding(library, "broken", version, "; ".join(filter(None, [f"{type(error).__name__}: {reason}", library.hint])))
     return Finding(library, "ready", version, detail)
-
-
-def examine(libraries: tuple[Library, ...] = LIBRARIES) -> Iterator[Finding]:
-    """`probe` one library after the other, so that a table can grow while the slow ones load."""
-    for library in libraries:
-        yield probe(library)
 
 
 def machine() -> dict[str, str]:

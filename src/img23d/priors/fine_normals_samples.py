@@ -33,7 +33,6 @@ LAYOUT = (
     ("rgb", np.uint8, (SIZE, SIZE, 3)), ("mask", np.uint8, (SIZE, SIZE)), ("hit", np.bool_, (SIZE, SIZE)),
     ("normal", np.int8, (SIZE, SIZE, 3)), ("said_normal", np.int8, (SAID, SAID, 3)), ("said_depth", np.float16, (SAID, SAID)),
 )  # fmt: skip
-BYTES = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for _, kind, shape in LAYOUT)
 
 
 class NormalSample(NamedTuple):
@@ -126,7 +125,7 @@ def write_normal_shards(
 
 
 def pack(sample: NormalSample) -> np.ndarray:
-    """(BYTES,) uint8."""
+    """(B,) uint8, the maps of `LAYOUT` one after the other."""
     parts = []
     for name, kind, shape in LAYOUT:
         array = getattr(sample, name)

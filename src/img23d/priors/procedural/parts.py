@@ -65,10 +65,6 @@ class Part:
         """The same surface seen from the other side."""
         return Part(self.vertices, self.faces[:, ::-1], self.corner_uv[:, ::-1], self.material, self.paints)
 
-    def painted(self, paint: Paint) -> Part:
-        """The same surface in one paint."""
-        return Part(self.vertices, self.faces, self.corner_uv, np.zeros(len(self.faces), np.int64), (paint,))
-
     def outward(self) -> Part:
         """The same closed surface with its faces turned so that it encloses a positive volume."""
         return self if signed_volume(self.vertices, self.faces) >= 0 else self.flipped()
