@@ -67,6 +67,21 @@ def test_import_show_verify(run: Any, tmp_path: Path) -> None:
     assert changed.exit_code == 5 and "changed since it was recorded" in changed.stdout + changed.stderr
 
 
+def test_a_repository_that_the_table_does_not_know(run: Any, tmp_path: Path) -> None:
+    """It can be brought here and checked like the others; that its licence is not known is said."""
+    (tmp_path / "repo" / "unet").mkdir(parents=True)
+    weights = tmp_path / "repo" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    assert run("models", "import", "org/model", tmp_path / "repo").exit_code == 0
+    assert "not known to img23d" in run("models", "show", "org/model").stdout
+    assert run("models", "verify").stdout.splitlines()[-1] == "org/model: ok"
+    copied = next((tmp_path / "own").rglob(weights.name))
+    copied.chmod(0o644)
+    copied.write_bytes(b"\x03\0\0\0\0\0\0\0{ }")
+    assert run("models", "verify", "org/model").exit_code == 5
+    assert run("models", "import", "org/model", tmp_path / "repo", "--commercial-ok").exit_code == 5
+
+
 def test_pickles_are_refused_in_one_line(run: Any, tmp_path: Path) -> None:
     (tmp_path / "model.ckpt").write_bytes(b"\x80\x04\x95anything")
     result = run("models", "import", "u2netp", tmp_path / "model.ckpt")

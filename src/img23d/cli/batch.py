@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from img23d.cli.options import Device, Faces, Force, Formats, Preset, Quiet, Seed, Settings, TextureSize, Threads, chosen_formats, overrides
+from img23d.cli.options import Device, Faces, Force, Formats, Preset, Seed, Settings, TextureSize, Threads, chosen_formats, overrides
 from img23d.cli.tables import print_table
 from img23d.errors import BATCH_FAILED, INTERRUPTED
 
@@ -32,7 +32,7 @@ def batch(
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Processes; each loads the models once.")] = 1,
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Do every N-th photo, for machine I of N.")] = "",
     force: Force = False,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but failures and how many were done.")] = False,
 ) -> None:
     """Turn many photos into meshes.
 

@@ -26,6 +26,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name or rep
 Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the network, as HF_HUB_OFFLINE=1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each model.")]
 CommercialOk = Annotated[bool, typer.Option("--commercial-ok", help="Refuse models that may not be used commercially.")]
+OnlyCommercial = Annotated[bool, typer.Option("--commercial-ok", help="Only models that may be used commercially.")]
 
 
 @models.callback()
@@ -36,7 +37,7 @@ def overview(ctx: typer.Context) -> None:
 
 
 @models.command("list")
-def list_models(as_json: Json = False, commercial_ok: CommercialOk = False) -> None:
+def list_models(as_json: Json = False, commercial_ok: OnlyCommercial = False) -> None:
     """List every model: what for, size, licence, and whether it is on this machine."""
     from img23d.backends.hub import locate
     from img23d.weights import TABLE
@@ -55,7 +56,7 @@ def list_models(as_json: Json = False, commercial_ok: CommercialOk = False) -> N
 @models.command()
 def show(name: Name, as_json: Json = False) -> None:
     """Show all that is known about one model, and where it lies or would lie."""
-    found = facts(known(name))
+    found = facts(named(name))
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -74,10 +75,9 @@ def fetch(
 ) -> None:
     """Download models: safetensors and ONNX only, checked against published checksums, their sha256 recorded."""
     from img23d.backends import fetching
-    from img23d.weights import unlisted
 
     for name in names:
-        entry = unlisted(name) if name.count("/") == 1 and not is_known(name) else known(name)
+        entry = named(name)
         if not quiet:
             typer.echo(f"{entry.name}: {megabytes(entry)} from {mirror or entry.repo}; licence: {entry.licence}", err=True)
         if not entry.pinned and not quiet:
@@ -96,7 +96,7 @@ def import_model(
     """Copy a model from this machine to where img23d looks for it, and record its sha256; pickles are refused."""
     from img23d.backends import hub
 
-    entry = known(name)
+    entry = named(name)
     hub.check_licence(entry, commercial_ok)
     found, hashes = hub.import_model(entry, source, unverified)
     for file, sha256 in hashes.items():
@@ -107,10 +107,11 @@ def import_model(
 @models.command()
 def verify(names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Default: all that are here.")] = None) -> None:
     """Compare models with the sha256 recorded at fetch or import; what has no record yet is recorded."""
-    from img23d.backends import hub
-    from img23d.weights import TABLE
+    from img23d.backends import hub, model_files
+    from img23d.weights import TABLE, unlisted
 
-    entries = [known(name) for name in names] if names else [entry for entry in TABLE if hub.locate(entry)]
+    others = [name for name in model_files.read_lock(hub.cache_dir()) if not is_known(name)]
+    entries = [named(name) for name in names or ()] or [entry for entry in (*TABLE, *map(unlisted, others)) if hub.locate(entry)]
     bad = []
     for entry in entries:
         problems = hub.verify(entry)
@@ -123,7 +124,7 @@ def verify(names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]"
 
 
 @models.command()
-def licenses(commercial_ok: CommercialOk = False) -> None:
+def licenses(commercial_ok: OnlyCommercial = False) -> None:
     """List the licence of each model and whether it allows commercial use."""
     from img23d.weights import TABLE
 
@@ -138,6 +139,17 @@ def is_known(name: str) -> bool:
     from img23d.weights import find
 
     return find(name) is not None
+
+
+def named(name: str) -> Weights:
+    """The table's entry, or one for any other repository's id.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    from img23d.weights import unlisted
+
+    return unlisted(name) if name.count("/") == 1 and not is_known(name) else known(name)
 
 
 def known(name: str) -> Weights:

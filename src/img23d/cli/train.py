@@ -18,6 +18,7 @@ Options = TypeVar("Options")
 EXAMINATION_SEED = 9001
 
 Data = Annotated[list[str], typer.Option("--data", metavar="FOLDER", help="Folder of textured GLB objects, or a pack; may repeat.")]
+Objects = Annotated[list[str], typer.Option("--data", metavar="FOLDER", help="Folder of textured GLB objects; may repeat.")]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Gets the checkpoint, the log, the weights and a cache.")]
 Settings = Annotated[list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option of the training; may repeat.")]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Training time in all.")]
@@ -54,7 +55,7 @@ def prior(
 @train.command()
 def foreground(
     out: Folder,
-    data: Data = [],  # noqa: B006
+    data: Objects = [],  # noqa: B006
     pictures: Annotated[int, typer.Option("--pictures", metavar="N", help="Object pictures to render, once.")] = 4096,
     minutes: Minutes = None,
     steps: Steps = None,
