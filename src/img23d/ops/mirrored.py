@@ -31,7 +31,7 @@ THROUGH, ACROSS = 0.35, 0.8
 # Score from which half a turn counts.
 WHOLE = 0.8
 # At most so many images, each with at least this mean trust on what was not known before.
-IMAGES, LEAST_GAIN = 3, 0.01
+IMAGES, LEAST_GAIN = 2, 0.01
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ SECOND = 0.03
 # vessels and the like turn into themselves so closely; a head's front is not the image of its back, however round it is.
 TURN_GOOD, TURN_HOPELESS = 0.015, 0.02
 ROUND_GOOD, ROUND_HOPELESS, ROUND_SHARE = 0.008, 0.013, 0.75
+SETTLED = 5e-4  # shift of the axis, share of the object's longest side, at which its search ends
 
 
 class Symmetry:
@@ -143,7 +144,10 @@ def _turn_center(tree, probes: np.ndarray, center: np.ndarray) -> np.ndarray:
         distance, index = tree.query(turned)
         close = distance <= np.quantile(distance, ROUND_SHARE)
         # A shift s of the axis moves every turned point by 2 s.
-        center = center + 0.5 * (tree.data[index] - turned)[close].mean(0) * [1.0, 0.0, 1.0]
+        shift = 0.5 * (tree.data[index] - turned)[close].mean(0) * [1.0, 0.0, 1.0]
+        center = center + shift
+        if np.abs(shift).max() < SETTLED * np.ptp(probes, axis=0).max():
+            break
     return center
 
 
