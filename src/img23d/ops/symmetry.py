@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,18 +28,18 @@ ROUND_GOOD, ROUND_HOPELESS, ROUND_SHARE = 0.008, 0.013, 0.75
 SETTLED = 5e-4  # shift of the axis, share of the object's longest side, at which its search ends
 
 
-class Symmetry:
+class Symmetry(ABC):
     """A mirror image or a turn that carries an object's shape nearly onto itself; ``score`` 0..1 says how nearly."""
 
     score: float
 
+    @abstractmethod
     def apply(self, points: Tensor) -> Tensor:
         """(P, 3) where it puts points."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply_direction(self, directions: Tensor) -> Tensor:
         """(P, 3) directions after it."""
-        raise NotImplementedError
 
     def apply_onto(self, mesh: Mesh, points: Tensor, normals: Tensor) -> Tensor:
         """The points of the mesh's vertices nearest to where it puts points.
