@@ -42,6 +42,7 @@ def test_the_camera_looks_from_the_elevation_asked_for(ball, context):
 def test_a_given_elevation_wins():
     assert chosen_elevation(Estimate(), 40.0) == 40.0
     assert chosen_elevation(Estimate(elevation_deg=-5.0), 40.0) == -5.0
+    assert chosen_elevation(Estimate(elevation_deg=-500.0), 40.0) == 40.0
 
 
 @pytest.mark.parametrize("convention", ["depth", "disparity"])

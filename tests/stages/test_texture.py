@@ -1,6 +1,7 @@
 """The texture stage on painted shapes: like the photo from its camera, true where seen, plausible and seamless where not."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from img23d.ops.symmetry import HalfTurn, find_symmetries
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.context import Context
+from img23d.stages.retexture import retexture
 from img23d.stages.texture import texture
 
 SIZE = 128
@@ -250,3 +252,9 @@ def test_half_a_turn_that_would_swap_left_and_right_gives_way(azimuth_deg, monke
     color, place = texel_points(result)
     behind = (place[:, 2] < -0.3) & (place[:, 0].abs() > 0.1) & (place[:, 1].abs() < 0.35)
     assert (color[behind] - halves(place[behind])).abs().mean() < 0.1
+
+
+def test_a_refined_mesh_keeps_its_material(egg):
+    made = replace(egg[2], metallic_roughness=(1.0, 0.2))
+    again = retexture(made, made.mesh, Texture(faces=1000, size=128), CONTEXT)
+    assert again.metallic_roughness == (1.0, 0.2) and len(again.mesh.faces) <= 1000
