@@ -133,11 +133,11 @@ LIBRARIES = (
         hint="pip install 'img23d[rembg]' installs it together with onnxruntime",
     ),
     Library(
-        "ONNX Runtime", "onnxruntime", "onnxruntime:InferenceSession", "runs rembg's models", "MIT", "pip install 'img23d[rembg]'",
+        "ONNX Runtime", "onnxruntime", "onnxruntime:InferenceSession", "runs rembg and ONNX models", "MIT", "pip install 'img23d[rembg]'",
         check=_onnx_providers,
     ),
     Library(
-        "diffusers", "diffusers", "diffusers:DiffusionPipeline", "depth, normals, guidance", "Apache-2.0",
+        "diffusers", "diffusers", "diffusers:DiffusionPipeline", "depth and normals", "Apache-2.0",
         "pip install 'img23d[diffusion]'",
     ),
     Library(
