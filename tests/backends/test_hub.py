@@ -242,7 +242,7 @@ def test_fetch_single_file(server: http.server.ThreadingHTTPServer, tmp_path: Pa
     assert hub.locate(entry) is not None and hub.verify(entry) == []
 
 
-def test_processes_that_need_the_same_file_fetch_it_once(server: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
+def test_fetching_one_file_several_times_at_once_tears_nothing(server: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
     entry = Weights("tiny", "background", f"{address(server)}/tiny.onnx", "MIT", True, "test", files=("tiny.onnx",), checksum="")
     server.files["tiny.onnx"] = ONNX  # type: ignore[attr-defined]
     begun = threading.Barrier(4)

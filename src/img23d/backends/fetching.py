@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
 from img23d.backends import model_files
 from img23d.backends.hub import Found, cache_dir, check_licence, hub_cache, is_offline, missing, rembg_files
 from img23d.errors import BackendError, WeightsError
-from img23d.run import digest
+from img23d.io.files import claimed
 from img23d.weights import Weights
 
 Progress = Callable[[int, int], None]
@@ -53,7 +50,7 @@ def fetch(entry: Weights, offline: bool = False, commercial_ok: bool = False, mi
         target, source = _snapshot(entry, mirror)
         revision = target.name
     files = model_files.model_files(target)
-    with _alone_with(cache_dir()):
+    with claimed(cache_dir(), wait=True):
         _record(entry, source, revision, target, files)
     return Found(target, "rembg's folder" if entry.single_file else "Hugging Face cache", revision)
 
@@ -84,14 +81,9 @@ def _download(address: str, target: Path, entry: Weights, progress: Progress) ->
         raise WeightsError(f"{address} is not a web address", "--mirror https://...; for a local folder use img23d models import")
     target.parent.mkdir(parents=True, exist_ok=True)
     before = _changed_at(target)
-    with _alone_with(target):
+    with claimed(target, wait=True):
         if _changed_at(target) == before:  # or another process has just fetched it
             _download_alone(address, target, entry, progress)
-
-
-def _alone_with(path: Path) -> FileLock:
-    """Waits until no other process, of a batch perhaps, writes there."""
-    return FileLock(Path(tempfile.gettempdir()) / f"img23d-fetch-{digest(str(path.resolve()))}.lock")
 
 
 def _changed_at(target: Path) -> int:

@@ -108,20 +108,21 @@ def write_together(writers: dict[Path, Writer], force: bool = True) -> list[Path
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
+def claimed(path: Path, wait: bool = False) -> Iterator[None]:
     """Work on an output alone: two processes of one user on one machine would tear each other's files.
 
     The lock is a file among the system's temporary ones, and ends with the process however that ends.
 
     Args:
         path: of the output.
+        wait: until another process has ended, instead of refusing.
 
     Raises:
         OutputError: another process works on it.
     """
     user = os.getuid() if hasattr(os, "getuid") else ""
     name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"img23d{user}-{name}.lock", timeout=0)
+    lock = FileLock(Path(tempfile.gettempdir()) / f"img23d{user}-{name}.lock", timeout=-1 if wait else 0)
     try:
         lock.acquire()
     except Timeout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,16 +117,9 @@ def find_half_turn(mesh: Mesh, seed: int = 0) -> HalfTurn | None:
         mesh: a closed surface, +Y up.
         seed: of the sampled points.
     """
-    from scipy.spatial import cKDTree
-
-    points = sample_surface(mesh, SAMPLES, seed)
-    tree = cKDTree(points)
-    middle = 0.5 * (points.min(0) + points.max(0))
-    radius = np.linalg.norm(points - middle, axis=1).max()
-    noise = float(np.median(tree.query(points, k=2)[0][:, 1]))
-    probes = points[:: max(1, SAMPLES // 800)]
+    tree, probes, middle, radius, noise = _cloud(mesh, seed)
     # A handle draws the middle of the box to its side.
-    starts = (middle, points.mean(0), np.median(points, axis=0))
+    starts = (middle, tree.data.mean(0), np.median(tree.data, axis=0))
     center = min((_turn_center(tree, probes, start) for start in starts), key=lambda place: _turn_misfit(tree, probes, place, 2)[1])
 
     def score(miss: float, good: float, hopeless: float) -> float:
@@ -169,14 +163,7 @@ def find_mirror_planes(mesh: Mesh, seed: int = 0) -> list[MirrorPlane]:
     Returns:
         Planes with a score above 0; an object of revolution has many, a lopsided one none.
     """
-    from scipy.spatial import cKDTree
-
-    points = sample_surface(mesh, SAMPLES, seed)
-    tree = cKDTree(points)
-    center = 0.5 * (points.min(0) + points.max(0))
-    radius = np.linalg.norm(points - center, axis=1).max()
-    noise = float(np.median(tree.query(points, k=2)[0][:, 1]))
-    probes = points[:: max(1, SAMPLES // 800)]
+    tree, probes, center, radius, noise = _cloud(mesh, seed)
     angles = np.radians(np.arange(0.0, 180.0, STEP_DEG))
     error = np.array([_misfit(tree, probes, angle, center)[0] for angle in angles])
     planes: list[MirrorPlane] = []
@@ -195,6 +182,18 @@ def find_mirror_planes(mesh: Mesh, seed: int = 0) -> list[MirrorPlane]:
             least = miss if not planes else least
             planes.append(MirrorPlane(_normal(best[2]).to(mesh.vertices), best[1], score))
     return sorted(planes, key=lambda plane: -plane.score)
+
+
+def _cloud(mesh: Mesh, seed: int) -> tuple[Any, np.ndarray, np.ndarray, float, float]:
+    """A tree of points of the surface, some of them as probes, the middle and the radius of all, and how far apart neighbours lie."""
+    from scipy.spatial import cKDTree
+
+    points = sample_surface(mesh, SAMPLES, seed)
+    tree = cKDTree(points)
+    middle = 0.5 * (points.min(0) + points.max(0))
+    radius = float(np.linalg.norm(points - middle, axis=1).max())
+    noise = float(np.median(tree.query(points, k=2)[0][:, 1]))
+    return tree, points[:: max(1, SAMPLES // 800)], middle, radius, noise
 
 
 def sample_surface(mesh: Mesh, count: int, seed: int) -> np.ndarray:
