@@ -1,11 +1,11 @@
 """The examples run, and are short enough to read."""
 
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PHOTO = EXAMPLES / "photos" / "mug.png"
@@ -15,26 +15,32 @@ SMALL = [
 ]  # fmt: skip
 
 
-def run(name, *arguments):
-    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run an example as a script in this process, which has loaded and compiled what examples need; what it prints."""
+
+    def run_example(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    yield run_example
+    torch.set_num_threads(1)
 
 
-def test_photo_to_mesh_then_repair(tmp_path):
+def test_photo_to_mesh_then_repair(run, tmp_path):
     said = run("photo_to_mesh.py", PHOTO, tmp_path / "mug.glb", *SMALL)
     assert "faces in" in said and (tmp_path / "mug.glb").stat().st_size > 10_000
     said = run("repair_for_printing.py", tmp_path / "mug.glb", tmp_path / "mug.stl", 80, *SMALL)
     assert "closed True" in said
 
 
-def test_fit_your_own_field(tmp_path):
+def test_fit_your_own_field(run, tmp_path):
     said = run("fit_your_own_field.py", tmp_path / "torus.glb", 6)
     assert "Euler characteristic" in said and (tmp_path / "torus.glb").exists()
 
 
-def test_compare_priors(tmp_path):
+def test_compare_priors(run, tmp_path):
     run("compare_priors.py", PHOTO, tmp_path / "both.png", *SMALL)
     assert (tmp_path / "both.png").stat().st_size > 10_000
 

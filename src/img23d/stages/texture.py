@@ -22,6 +22,7 @@ from img23d.ops.photo_relief import photo_relief
 from img23d.ops.project_photo import prepare_photo
 from img23d.ops.split_faces import split_faces
 from img23d.ops.symmetry import find_symmetries
+from img23d.ops.synthesis import synthesised_layer
 from img23d.ops.unseen import (
     Photo,
     Points,
@@ -34,7 +35,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 4
+VERSION = 5
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
@@ -121,29 +122,34 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     covered, surface, photo, vertices, texels = face >= 0, scene.surface, scene.photo, scene.vertices, scene.texels
     context.progress(0.45, "project")
     # What is seen through the object is only a ground to paint on: it gives way where better layers meet it.
-    result = scaled(lay_over(surface, plain_layer(surface, mean_color(photo)), through_layer(surface, photo, vertices, texels)), 0.3)
-    for layer in guesses(surface, photo, prior, mesh, vertices, texels, options.mirror, context):
-        context.progress(0.6, "fill")
-        result = lay_over(surface, result, layer)
+    ground = scaled(lay_over(surface, plain_layer(surface, mean_color(photo)), through_layer(surface, photo, vertices, texels)), 0.3)
+    seen = photo_layer(photo, vertices, texels)
+    found = images(surface, photo, find_symmetries(mesh, context.seed) if options.mirror else [], seen, vertices, texels)
+    back = back_layer(prior, photo, vertices, texels)
+    context.progress(0.6, "fill")
+    # A blurred guess is right more often than an image that the photo denies; any other image looks like the thing, and a blur does not.
+    guess = painted(surface, ground, [*reversed(found.denied), back])
+    better = [*reversed(found.possible), *reversed(found.confirmed), seen]
+    result = painted(surface, guess, better)
+    if options.synthesis:
+        context.progress(0.7, "synthesis")
+        known = torch.stack([layer.vertex_trust for layer in better] + [told_for_sure(back)]).amax(0)
+        made = synthesised_layer(surface, photo, vertices, texels, result, seen.vertex_trust, known, context.seed)
+        if made is not None:
+            result = painted(surface, guess, [made, *better])
     image = result.texel_rgb.new_zeros(*face.shape, 3)
     image[covered] = result.texel_rgb
     return pad(image, covered)
 
 
-def guesses(
-    surface: Surface,
-    photo: Photo,
-    prior: ShapePrior,
-    mesh: Mesh,
-    vertices: Points,
-    texels: Points,
-    mirror: bool,
-    context: Context,
-) -> list[Layer]:
-    """Layers from the least trusted to the photo itself."""
-    seen = photo_layer(photo, vertices, texels)
-    found = images(surface, photo, find_symmetries(mesh, context.seed) if mirror else [], seen, vertices, texels)
-    back = back_layer(prior, photo, vertices, texels)
-    # A blurred guess is right more often than an image that the photo denies; any other image looks like the thing, and a blur does not.
-    layers = [*reversed(found.denied), back, *reversed(found.possible), *reversed(found.confirmed)]
-    return [layer for layer in layers if float(layer.vertex_trust.amax()) > 0.05] + [seen]
+def painted(surface: Surface, ground: Layer, layers: list[Layer]) -> Layer:
+    """Layers laid over a ground, from the least trusted to the most; those that say nothing are left out."""
+    for layer in layers:
+        if float(layer.vertex_trust.amax()) > 0.05:
+            ground = lay_over(surface, ground, layer)
+    return ground
+
+
+def told_for_sure(back: Layer) -> Tensor:
+    """(N,) 0..1: where the back's colours are a given mesh's own; no network is that sure of its guess."""
+    return ((back.vertex_trust - 0.8) / 0.2).clamp(0, 1)
