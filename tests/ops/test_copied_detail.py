@@ -48,11 +48,19 @@ def test_pieces_keep_their_distance_and_their_side():
     back = front - torch.tensor([0.0, 0.0, 0.1])
     normal = torch.tensor([0.0, 0.0, 1.0]).expand_as(front)
     vertices = Points(torch.cat([front, back]), torch.cat([normal, -normal]))
-    found = nearest_middles(vertices, torch.ones(288, dtype=torch.bool), float(PIECE))
+    found = nearest_middles(vertices, torch.ones(288, dtype=torch.bool), float(PIECE), torch.zeros(288))
     middles = found.unique()
     assert len(middles) < 40 and torch.equal(found[middles], middles)
     assert ((found < 144) == (torch.arange(288) < 144)).all()
     assert (vertices.position[found] - vertices.position).norm(dim=-1).max() < 2 * PIECE
     only = torch.zeros(288, dtype=torch.bool)
     only[7] = True
-    assert (nearest_middles(vertices, only, 5.0) == 7).all()
+    assert (nearest_middles(vertices, only, 5.0, torch.zeros(288)) == 7).all()
+
+
+def test_a_piece_is_neither_the_barest_nor_the_busiest():
+    place = torch.rand(101, 3, generator=torch.Generator().manual_seed(0))
+    vertices = Points(place, torch.tensor([0.0, 0.0, 0.5]).expand_as(place))
+    rank = torch.randn(101, generator=torch.Generator().manual_seed(1))
+    middle = nearest_middles(vertices, torch.ones(101, dtype=torch.bool), 1.0, rank)
+    assert (rank[middle] == rank.median()).all()

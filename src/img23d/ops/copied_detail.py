@@ -15,8 +15,8 @@ from img23d.ops.unseen import Photo, Points
 PIECE = 5
 # How much more than the others the nearest corner of a face tells of the detail in it: a power of barycentric weights.
 SHARP = 3
-# Detail of twice this contrast is all but left out; contrast is looked at over this share of the picture's size.
-DRAWN, SPREAD = 0.08, 0.016
+# Detail of twice this contrast is all but left out; contrast is looked at over this share of the picture's size, of pieces over the other.
+DRAWN, SPREAD, COARSE = 0.08, 0.016, 0.03
 
 
 def copied_detail(
@@ -39,7 +39,8 @@ def copied_detail(
         (P, 3) to be added to sRGB colours.
     """
     position, (right, up) = vertices.position, frames
-    middle, fine = nearest_middles(vertices, copied >= 0, PIECE * edge), fine_detail(photo)
+    fine = fine_detail(photo)
+    middle = nearest_middles(vertices, copied >= 0, PIECE * edge, contrast_around(photo, position[copied]))
     detail, total = torch.zeros_like(texels.position), torch.zeros_like(texels.position[:, 0])
     for corner in range(3):
         piece = middle[surface.mesh.faces[surface.face, corner]]
@@ -55,18 +56,30 @@ def copied_detail(
 
 def fine_detail(photo: Photo) -> Tensor:
     """(H, W, 3) what the photo has finer than the mesh, damped where it is strong: skin, cloth and crumbs more than lines and letters."""
-    fine, known = photo.sharp.rgb - photo.soft.rgb, (photo.sharp.trust > 0.99).to(photo.sharp.rgb.dtype)
-    spread = blur_inside(fine.square().mean(-1, keepdim=True), known, SPREAD * max(known.shape)).clamp(min=0)
-    return fine / (1 + (spread / DRAWN**2) ** 2)
+    fine = photo.sharp.rgb - photo.soft.rgb
+    return fine / (1 + (contrast(fine, photo, SPREAD) / DRAWN**2) ** 2)
 
 
-def nearest_middles(vertices: Points, among: Tensor, apart: float) -> Tensor:
+def contrast_around(photo: Photo, points: Tensor) -> Tensor:
+    """(P,) root mean square of the photo's detail about points (P, 3) of the surface."""
+    x, y, _ = photo.sharp.camera.project(points)[0].unbind(-1)
+    return sample(contrast(photo.sharp.rgb - photo.soft.rgb, photo, COARSE), x, y)[:, 0].clamp(min=0).sqrt()
+
+
+def contrast(fine: Tensor, photo: Photo, spread: float) -> Tensor:
+    """(H, W, 1) mean square of detail (H, W, 3) around each pixel of the object, over a share of the picture's size."""
+    known = (photo.sharp.trust > 0.99).to(fine.dtype)
+    return blur_inside(fine.square().mean(-1, keepdim=True), known, spread * max(known.shape)).clamp(min=0)
+
+
+def nearest_middles(vertices: Points, among: Tensor, apart: float, rank: Tensor) -> Tensor:
     """For each vertex the middle of the piece that it belongs to: the nearest one that faces the same way.
 
     Args:
         vertices: places and normals, (N, 3) each.
         among: (N,) bool, those that can be middles; at least one.
         apart: about how far middles stand from each other, object units.
+        rank: (N,) of those in one place the one of middle rank is taken, which is neither bare nor crossed by a line that others have not.
 
     Returns:
         (N,) int64.
@@ -75,7 +88,9 @@ def nearest_middles(vertices: Points, among: Tensor, apart: float) -> Tensor:
 
     which = among.nonzero()[:, 0].cpu().numpy()
     place = torch.cat([vertices.position, apart * vertices.normal], -1).detach().cpu().numpy()
-    _, first = np.unique(np.floor(place[which] / apart), axis=0, return_index=True)
-    middles = which[first]
+    _, cell = np.unique(np.floor(place[which] / apart), axis=0, return_inverse=True)
+    order = np.lexsort((rank.detach().cpu().numpy()[which], cell.reshape(-1)))
+    count = np.bincount(cell.reshape(-1))
+    middles = which[order[np.cumsum(count) - count + count // 2]]
     _, nearest = cKDTree(place[middles]).query(place)
     return torch.from_numpy(middles[nearest]).to(among.device)

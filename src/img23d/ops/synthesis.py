@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from img23d.ops.averaging import Averaging
-from img23d.ops.copied_detail import copied_detail
+from img23d.ops.copied_detail import contrast_around, copied_detail
 from img23d.ops.fill import Layer, Surface
 from img23d.ops.patches import SIDE, patch_places, patch_vertices, upright_frames
 from img23d.ops.unseen import Photo, Points
@@ -26,8 +26,9 @@ MOST, FEWEST = 3000, 50
 COLOR, HEIGHT, SLOPE = 2.0, 1.0, 0.1
 # Weight of colours in the very first round, which has no patches yet: what the guide tells decides.
 FIRST = 0.05
-# A patch as unlike the others as this share of them is rare (an eye, a letter), and costs so much of that distance.
-RARE_SHARE, RARE = 0.02, 0.7
+# A patch as unlike the others as this share of them is rare (an eye, a letter), and costs so much of that distance; the contrast of detail
+# finer than the mesh counts so much in it against colours.
+RARE_SHARE, RARE, FINE = 0.02, 0.7, 12.0
 # Rounds of averaging between neighbours: of the guess that guides, and of the colours that must stay the guess's, which they do by so much.
 GUIDE_ROUNDS, CALM_ROUNDS, CALM = 40, 60, 0.5
 # Differences from the guess that are half taken, sRGB.
@@ -71,6 +72,7 @@ class Canvas:
         averaging: of the mesh.
         painted: (N, 3) the best guess so far.
         guide: (N, G) what patches and copies must share besides their colours.
+        contrast: (N,) of the photo's detail about each vertex, finer than the mesh.
         shown: (N,) 0..1, how well the photo shows a vertex.
         known: (N,) 0..1, how far its colour is known.
     """
@@ -81,6 +83,7 @@ class Canvas:
     averaging: Averaging
     painted: Tensor
     guide: Tensor
+    contrast: Tensor
     shown: Tensor
     known: Tensor
 
@@ -139,7 +142,8 @@ def prepare_canvas(surface: Surface, photo: Photo, vertices: Points, painted: Te
     around = averaging(painted, GUIDE_ROUNDS)
     guide = torch.cat([COLOR * around, HEIGHT * position[:, 1:2] / longest, SLOPE * vertices.normal[:, 1:2]], -1)
     edge = float((position[faces[:, 0]] - position[faces[:, 1]]).norm(dim=-1).mean())
-    return Canvas(vertices, upright_frames(vertices.normal, away), edge, averaging, painted, guide, shown, known)
+    frames, contrast = upright_frames(vertices.normal, away), contrast_around(photo, position)
+    return Canvas(vertices, frames, edge, averaging, painted, guide, contrast, shown, known)
 
 
 def synthesise_level(
@@ -183,8 +187,10 @@ def find_exemplars(canvas: Canvas, source: Tensor, spacing: float, chance: torch
     places = patch_vertices(canvas.vertices.position, canvas.vertices.normal, canvas.frames, vertex, spacing * canvas.edge)
     whole = (canvas.shown[places] > SHOWN).float().mean(1) > WHOLE
     vertex, places = vertex[whole][:MOST], places[whole][:MOST]
-    colors = source[places].flatten(1)
-    return Exemplars(places, colors, SIDE * canvas.guide[vertex], rarities(colors)), vertex
+    colors, contrast = source[places].flatten(1), canvas.contrast[vertex]
+    # A line too thin for the mesh is as rare among bare patches as an eye.
+    rare = rarities(torch.cat([colors, FINE * SIDE * contrast[:, None]], -1))
+    return Exemplars(places, colors, SIDE * canvas.guide[vertex], rare), vertex
 
 
 def rarities(colors: Tensor) -> Tensor:
