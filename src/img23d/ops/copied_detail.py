@@ -13,6 +13,8 @@ from img23d.ops.unseen import Photo, Points
 
 # Side of a piece, mean edges.
 PIECE = 5
+# Root mean square difference of colours, sRGB, at which the detail of one does not go with the other any more.
+ALIKE = 0.03
 # How much more than the others the nearest corner of a face tells of the detail in it: a power of barycentric weights.
 SHARP = 3
 # Detail of twice this contrast is all but left out; contrast is looked at over this share of the picture's size, of pieces over the other.
@@ -20,7 +22,14 @@ DRAWN, SPREAD, COARSE = 0.08, 0.016, 0.03
 
 
 def copied_detail(
-    surface: Surface, photo: Photo, vertices: Points, texels: Points, frames: tuple[Tensor, Tensor], edge: float, copied: Tensor
+    surface: Surface,
+    photo: Photo,
+    vertices: Points,
+    texels: Points,
+    frames: tuple[Tensor, Tensor],
+    edge: float,
+    rgb: Tensor,
+    copied: Tensor,
 ) -> Tensor:
     """What the photo has finer than the mesh, each piece of the surface copied whole.
 
@@ -33,6 +42,7 @@ def copied_detail(
         texels: places and normals of the P texels.
         frames: tangents of the vertices, from `img23d.ops.patches.upright_frames`.
         edge: mean length of an edge, object units.
+        rgb: (N, 3) sRGB, what copies have agreed on for the vertices; detail that belongs to other colours is left out.
         copied: (N,) int64 vertex that a vertex' patch is copied from, or -1.
 
     Returns:
@@ -41,6 +51,7 @@ def copied_detail(
     position, (right, up) = vertices.position, frames
     fine = fine_detail(photo)
     middle = nearest_middles(vertices, copied >= 0, PIECE * edge, contrast_around(photo, position[copied]))
+    painted = surface.at_texels(rgb)
     detail, total = torch.zeros_like(texels.position), torch.zeros_like(texels.position[:, 0])
     for corner in range(3):
         piece = middle[surface.mesh.faces[surface.face, corner]]
@@ -50,7 +61,9 @@ def copied_detail(
         offset = texels.position - position[piece]
         across, along = (offset * right[piece]).sum(-1, keepdim=True), (offset * up[piece]).sum(-1, keepdim=True)
         x, y, _ = photo.sharp.camera.project(position[source] + across * right[source] + along * up[source])[0].unbind(-1)
-        detail, total = detail + weight[:, None] * sample(fine, x, y, "bicubic"), total + weight
+        unlike = (sample(photo.soft.rgb, x, y) - painted).square().mean(-1)
+        alike = torch.exp(-unlike / (2 * ALIKE**2))
+        detail, total = detail + (weight * alike)[:, None] * sample(fine, x, y, "bicubic"), total + weight
     return detail / total.clamp(min=1e-6)[:, None]
 
 

@@ -121,15 +121,19 @@ def synthesised_layer(
             return None
         rgb, copied = made
     assert copied is not None
+    detail = copied_detail(surface, photo, vertices, texels, canvas.frames, canvas.edge, rgb, copied)
+    rgb, trust = calmed(canvas, rgb), loose.to(rgb)
+    return Layer(rgb, trust, (surface.at_texels(rgb) + detail).clamp(0, 1), surface.at_texels(trust[:, None])[:, 0].clamp(0, 1))
+
+
+def calmed(canvas: Canvas, rgb: Tensor) -> Tensor:
+    """(N, 3) what was painted, closer to the guess."""
     # Copies may be lighter or darker than the guess, which is right about that more often.
-    rgb = rgb + CALM * canvas.averaging(painted.vertex_rgb - rgb, CALM_ROUNDS)
+    rgb = rgb + CALM * canvas.averaging(canvas.painted - rgb, CALM_ROUNDS)
     # Small differences are ripples of the copies' shading, great ones are what is painted on the object.
-    differs = rgb - painted.vertex_rgb
+    differs = rgb - canvas.painted
     size = differs.square().sum(-1, keepdim=True)
-    rgb = (painted.vertex_rgb + differs * size / (size + RIPPLE**2)).clamp(0, 1)
-    trust = loose.to(rgb)
-    texel_rgb = surface.at_texels(rgb) + copied_detail(surface, photo, vertices, texels, canvas.frames, canvas.edge, copied)
-    return Layer(rgb, trust, texel_rgb.clamp(0, 1), surface.at_texels(trust[:, None])[:, 0].clamp(0, 1))
+    return (canvas.painted + differs * size / (size + RIPPLE**2)).clamp(0, 1)
 
 
 def prepare_canvas(surface: Surface, photo: Photo, vertices: Points, painted: Tensor, shown: Tensor, known: Tensor) -> Canvas:
