@@ -29,13 +29,15 @@ class TorchRasterizer:
 CONTEXT = Context(torch.device("cpu"), TorchRasterizer())
 
 
-def scene_of(paint, size: int = 160) -> tuple[Painted, torch.Tensor]:
+PROFILE = [(0.0, -0.8), (0.35, -0.8), (0.5, -0.3), (0.4, 0.2), (0.45, 0.8), (0.0, 0.8)]
+
+
+def scene_of(paint, size: int = 160, profile=PROFILE, elevation_deg: float = 5.0) -> tuple[Painted, torch.Tensor]:
     """A vase, photographed from its front, and how well the photo shows each vertex."""
-    profile = [(0.0, -0.8), (0.35, -0.8), (0.5, -0.3), (0.4, 0.2), (0.45, 0.8), (0.0, 0.8)]
     made = trimesh.creation.revolve(profile, sections=48).subdivide_to_size(0.1)
     made.apply_transform(trimesh.transformations.rotation_matrix(-math.pi / 2, (1, 0, 0)))
     mesh = Mesh(torch.tensor(made.vertices, dtype=torch.float32), torch.tensor(made.faces, dtype=torch.int64))
-    camera = orbit_degrees([0.0], 5.0, 3.0, 40.0)
+    camera = orbit_degrees([0.0], elevation_deg, 3.0, 40.0)
     points = camera.project(mesh.vertices)
     seen = fragments(face_ids(points, mesh.faces, size, size), points, mesh.faces)
     rgb, mask = to_image(seen, paint(interpolate(seen, mesh.vertices))), to_image(seen, torch.ones_like(seen.depth))

@@ -10,9 +10,9 @@ from img23d.ops.synthesis import FEWEST, RARE, Exemplars, rarities, some, synthe
 from img23d.ops.unseen import photo_layer
 
 
-def filled(vase, paint, guess, seed: int = 0):
+def filled(vase, paint, guess, seed: int = 0, **shape):
     """What is painted on the vase over a guess (3,), and the trust in the photo."""
-    scene, shown = vase(paint)
+    scene, shown = vase(paint, **shape)
     photo = photo_layer(scene.photo, scene.vertices, scene.texels)
     below = torch.tensor(guess)
     painted = Layer(
@@ -48,6 +48,22 @@ def test_what_is_there_once_is_not_copied(vase):
     behind = scene.vertices.position[:, 2] < -0.1
     assert layer.vertex_rgb[behind].amin(0)[0] > 0.6
     assert (scene.vertices.position[:, 2] > 0.3).any() and layer.vertex_rgb.isfinite().all()
+
+
+def test_belts_stay_outside_of_a_cup(vase):
+    """The photo shows the far wall's inside down to some depth, white; below, at the height of the belts, nothing shows."""
+    cup = [(0.0, -0.5), (0.6, -0.5), (0.6, 0.5), (0.5, 0.5), (0.5, -0.4), (0.0, -0.4)]
+
+    def painted(points):
+        inside = (points[..., [0, 2]].norm(dim=-1) < 0.55) | (points[..., 1] > 0.48)
+        return torch.where(inside[..., None], torch.tensor([0.9, 0.9, 0.9]), belts(points))
+
+    scene, shown, layer = filled(vase, painted, (0.6, 0.5, 0.4), profile=cup, elevation_deg=25.0)
+    place, normal = scene.vertices.position, scene.vertices.normal
+    wall = (place[:, [0, 2]].norm(dim=-1) < 0.55) & (normal[:, 1].abs() < 0.3) & (place[:, 1] < 0.3) & (shown < 0.1)
+    assert wall.sum() > 100
+    # Blue is what the inside has and the belts lack; the guess had 0.4 of it.
+    assert layer.vertex_rgb[wall].mean(0)[2] > 0.47
 
 
 def test_what_is_known_stays_and_is_not_trusted_to_this_layer(vase):

@@ -22,8 +22,11 @@ SURE = 0.9
 WELL_SHOWN, SHOWN, WHOLE = 0.8, 0.5, 0.95
 # At most and at least so many patches to copy from.
 MOST, FEWEST = 3000, 50
-# Weight of the guess's colours, of the height (longest sides), and of how far the surface faces up, against the mean of a patch's colours.
-COLOR, HEIGHT, SLOPE = 2.0, 1.0, 0.1
+# Weight of the guess's colours, of the height (longest sides), and of how far the surface faces up and away from the upright middle axis
+# (the inside of a cup is no place for what is painted on its outside), against the mean of a patch's colours.
+COLOR, HEIGHT, UPWARD, OUTWARD = 2.0, 1.0, 0.3, 0.4
+# Nearer to the axis than this nothing faces away from it, longest sides.
+AXIS = 0.1
 # Weight of colours in the very first round, which has no patches yet: what the guide tells decides.
 FIRST = 0.05
 # A patch as unlike the others as this share of them is rare (an eye, a letter), and costs so much of that distance; the contrast of detail
@@ -142,12 +145,20 @@ def prepare_canvas(surface: Surface, photo: Photo, vertices: Points, painted: Te
     eye = photo.sharp.camera.position[0]
     away = torch.nn.functional.normalize(-eye * eye.new_tensor([1.0, 0.0, 1.0]), dim=0)
     averaging = Averaging(faces, len(position))
-    longest = (position.amax(0) - position.amin(0)).amax()
-    around = averaging(painted, GUIDE_ROUNDS)
-    guide = torch.cat([COLOR * around, HEIGHT * position[:, 1:2] / longest, SLOPE * vertices.normal[:, 1:2]], -1)
+    guide = guide_values(vertices, averaging(painted, GUIDE_ROUNDS))
     edge = float((position[faces[:, 0]] - position[faces[:, 1]]).norm(dim=-1).mean())
     frames, contrast = upright_frames(vertices.normal, away), contrast_around(photo, position)
     return Canvas(vertices, frames, edge, averaging, painted, guide, contrast, shown, known)
+
+
+def guide_values(vertices: Points, around: Tensor) -> Tensor:
+    """(N, 6) what patches and copies must share besides their colours, weighted: colours around (N, 3), height, which way they face."""
+    low, high = vertices.position.amin(0), vertices.position.amax(0)
+    longest = (high - low).amax()
+    outward = (vertices.position - (low + high) / 2) * around.new_tensor([1.0, 0.0, 1.0])
+    outward = outward / outward.norm(dim=-1, keepdim=True).clamp(min=AXIS * float(longest))
+    facing = torch.stack([UPWARD * vertices.normal[:, 1], OUTWARD * (vertices.normal * outward).sum(-1)], -1)
+    return torch.cat([COLOR * around, HEIGHT * vertices.position[:, 1:2] / longest, facing], -1)
 
 
 def synthesise_level(
