@@ -20,12 +20,12 @@ def test_what_is_copied_from_itself_is_the_photo(vase):
     frames = upright_frames(vertices.normal, torch.tensor([0.0, 0.0, -1.0]))
     itself = torch.where(shown > 0.95, torch.arange(len(shown)), -1)
     photo = photo_layer(scene.photo, vertices, texels)
-    made = copied_detail(scene.surface, scene.photo, vertices, texels, frames, 0.02, photo.vertex_rgb, itself)
+    made = copied_detail(scene.surface, scene.photo, vertices, texels, frames, 0.02, photo.vertex_rgb, shown, itself)
     x, y, _ = scene.photo.sharp.camera.project(texels.position)[0].unbind(-1)
     wanted = sample(fine_detail(scene.photo), x, y, "bicubic")
     front = texels.position[:, 2] > 0.38
     assert wanted[front].std() > 0.02
-    elsewhere = copied_detail(scene.surface, scene.photo, vertices, texels, frames, 0.02, photo.vertex_rgb + 0.2, itself)
+    elsewhere = copied_detail(scene.surface, scene.photo, vertices, texels, frames, 0.02, photo.vertex_rgb + 0.2, shown, itself)
     assert elsewhere.abs().max() < 1e-3
     # Pieces are flat and the vase is round: most of a speck lies where it should.
     assert float(torch.corrcoef(torch.stack([made[front][:, 0], wanted[front][:, 0]]))[0, 1]) > 0.9

@@ -29,6 +29,7 @@ def copied_detail(
     frames: tuple[Tensor, Tensor],
     edge: float,
     rgb: Tensor,
+    contrast: Tensor,
     copied: Tensor,
 ) -> Tensor:
     """What the photo has finer than the mesh, each piece of the surface copied whole.
@@ -43,6 +44,7 @@ def copied_detail(
         frames: tangents of the vertices, from `img23d.ops.patches.upright_frames`.
         edge: mean length of an edge, object units.
         rgb: (N, 3) sRGB, what copies have agreed on for the vertices; detail that belongs to other colours is left out.
+        contrast: (N,) from `contrast_around`, of the vertices.
         copied: (N,) int64 vertex that a vertex' patch is copied from, or -1.
 
     Returns:
@@ -50,7 +52,7 @@ def copied_detail(
     """
     position, (right, up) = vertices.position, frames
     fine = fine_detail(photo)
-    middle = nearest_middles(vertices, copied >= 0, PIECE * edge, contrast_around(photo, position[copied]))
+    middle = nearest_middles(vertices, copied >= 0, PIECE * edge, contrast[copied])
     painted = surface.at_texels(rgb)
     detail, total = torch.zeros_like(texels.position), torch.zeros_like(texels.position[:, 0])
     for corner in range(3):
@@ -70,16 +72,16 @@ def copied_detail(
 def fine_detail(photo: Photo) -> Tensor:
     """(H, W, 3) what the photo has finer than the mesh, damped where it is strong: skin, cloth and crumbs more than lines and letters."""
     fine = photo.sharp.rgb - photo.soft.rgb
-    return fine / (1 + (contrast(fine, photo, SPREAD) / DRAWN**2) ** 2)
+    return fine / (1 + (mean_square(fine, photo, SPREAD) / DRAWN**2) ** 2)
 
 
 def contrast_around(photo: Photo, points: Tensor) -> Tensor:
     """(P,) root mean square of the photo's detail about points (P, 3) of the surface."""
     x, y, _ = photo.sharp.camera.project(points)[0].unbind(-1)
-    return sample(contrast(photo.sharp.rgb - photo.soft.rgb, photo, COARSE), x, y)[:, 0].clamp(min=0).sqrt()
+    return sample(mean_square(photo.sharp.rgb - photo.soft.rgb, photo, COARSE), x, y)[:, 0].clamp(min=0).sqrt()
 
 
-def contrast(fine: Tensor, photo: Photo, spread: float) -> Tensor:
+def mean_square(fine: Tensor, photo: Photo, spread: float) -> Tensor:
     """(H, W, 1) mean square of detail (H, W, 3) around each pixel of the object, over a share of the picture's size."""
     known = (photo.sharp.trust > 0.99).to(fine.dtype)
     return blur_inside(fine.square().mean(-1, keepdim=True), known, spread * max(known.shape)).clamp(min=0)

@@ -48,7 +48,7 @@ class Exemplars:
         places: (E, K) int64 vertices of each.
         colors: (E, 3 K).
         guide: (E, G) what else must be alike, `SIDE` times: colours differ at all places of a patch.
-        rarity: (E,) squared distance to the others' colours.
+        rarity: (E,) squared distance to the others' colours and contrast.
     """
 
     places: Tensor
@@ -124,7 +124,7 @@ def synthesised_layer(
             return None
         rgb, copied = made
     assert copied is not None
-    detail = copied_detail(surface, photo, vertices, texels, canvas.frames, canvas.edge, rgb, copied)
+    detail = copied_detail(surface, photo, vertices, texels, canvas.frames, canvas.edge, rgb, canvas.contrast, copied)
     rgb, trust = calmed(canvas, rgb), loose.to(rgb)
     return Layer(rgb, trust, (surface.at_texels(rgb) + detail).clamp(0, 1), surface.at_texels(trust[:, None])[:, 0].clamp(0, 1))
 
