@@ -109,6 +109,7 @@ class Texture:
     size: int = option(1024, "side of the texture", 64, 8192, "px")
     mirror: bool = option(True, "fill what the photo does not see with what it shows of a symmetric shape")
     synthesis: bool = option(True, "paint what nothing shows with patches of what the photo shows; else it stays a blurred guess")
+    delight: float = option(1.0, "share of the photo's light and shade that is taken out of the colours; 0 = as photographed", 0, 1)
     grazing_deg: float = option(78.0, "surfaces seen at a flatter angle are not painted from the photo", 30, 89.5, "degrees")
     padding: int = option(4, "texels painted round each chart", 0, 64, "px")
     normal_map: bool = option(True, "bake the fine surface into a tangent-space normal map")

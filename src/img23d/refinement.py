@@ -152,7 +152,9 @@ def improve(
     both = observe.joined(posed, views, observe.VIEW_SIZE)
     mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(both, field, c.refine, x, parts_known=True), *MESH)
     far = far_colors(source, posed, steps.context)
-    options = replace(c.texture, mirror=c.texture.mirror and not isinstance(source, TexturedMesh))
+    options = c.texture
+    if isinstance(source, TexturedMesh):  # its own colours fill what the photo does not see, in whatever light they were made
+        options = replace(options, mirror=False, delight=0.0)
     asset = steps("texture", TEXTURE_VERSION, options, lambda x: texture(posed, observe.known_prior(field, *far), mesh, options, x), *ASSET)
     return posed, asset
 

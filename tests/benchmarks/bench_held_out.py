@@ -60,7 +60,7 @@ def main() -> None:
     settings = [word for setting in options.settings for word in ("--set", setting)]
     command = [sys.executable, "-m", "img23d", "batch", str(photos), "--out", str(meshes), "--jobs", str(options.jobs), *settings]
     subprocess.run(command, check=False)  # failures are missing rows
-    print("| object | cd | F@.05 | F@.1 | F@.2 | IoU | silhouette IoU | PSNR dB |\n|---|---|---|---|---|---|---|---|")
+    print("| object | cd | F@.05 | F@.1 | F@.2 | IoU | silhouette IoU | PSNR dB | in its light |\n|---|---|---|---|---|---|---|---|---|")
     rows = []
     for index, (name, item) in zip(chosen, items.items()):
         if (meshes / f"{name}.glb").is_file():
@@ -82,17 +82,17 @@ def photograph(item: TrainingObject, path: Path, random: np.random.Generator) ->
 
 
 def score(made: Path, item: TrainingObject, run: Path) -> tuple[float, ...]:
-    """Chamfer distance, F-scores and IoU of shape; silhouette IoU and PSNR from the photo's camera."""
+    """Chamfer distance, F-scores and IoU of shape; silhouette IoU and both PSNRs (see `measure`) from the photo's camera."""
     loaded = load_mesh(made)
     mesh = loaded.mesh if isinstance(loaded, TexturedMesh) else loaded
     truth = Mesh(torch.from_numpy(item.vertices), torch.from_numpy(item.faces).long())
     found = registered(mesh, truth, choose_rasterizer("numba"))
-    return found.chamfer, *(found.f_score[threshold] for threshold in (0.05, 0.1, 0.2)), found.iou, *measure(run)[:2]
+    return found.chamfer, *(found.f_score[threshold] for threshold in (0.05, 0.1, 0.2)), found.iou, *measure(run)[:3]
 
 
 def told(row: tuple[float, ...] | np.ndarray) -> str:
     """One row of the table."""
-    return " | ".join(f"{value:.1f}" if k == 6 else f"{value:.3f}" for k, value in enumerate(row))
+    return " | ".join(f"{value:.1f}" if k > 5 else f"{value:.3f}" for k, value in enumerate(row))
 
 
 if __name__ == "__main__":

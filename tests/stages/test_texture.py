@@ -10,8 +10,10 @@ import trimesh
 
 from img23d.config import Texture
 from img23d.ops.bake import interpolate, texel_surface
+from img23d.ops.delight import relit, seen_normals
 from img23d.ops.interpolate import fragments, to_image
 from img23d.ops.interpolate import interpolate as interpolate_fragments
+from img23d.ops.normals import vertex_normals
 from img23d.ops.project_photo import sample
 from img23d.ops.raster import face_ids
 from img23d.ops.symmetry import HalfTurn, find_symmetries
@@ -22,7 +24,7 @@ from img23d.stages.retexture import retexture
 from img23d.stages.texture import texture
 
 SIZE = 128
-OPTIONS = Texture(faces=3000, size=256)
+OPTIONS = Texture(faces=3000, size=256, delight=0.0)  # what is painted here is seen without any light
 
 
 class TorchRasterizer:
@@ -105,6 +107,17 @@ def test_the_mirrored_side_has_the_true_colours(egg):
     error = (rgb - paint(places)).abs().amax(-1)
     assert error[only_mirrored].quantile(0.95) < 0.12
     assert error[cosine > 0.5].quantile(0.98) < 0.06
+
+
+def test_light_is_taken_out_of_what_is_seen_and_of_its_mirror_image(egg):
+    mesh, even, _ = egg
+    normals, _ = seen_normals(even.cameras, mesh, vertex_normals(mesh), CONTEXT.rasterizer, SIZE, SIZE)
+    views = replace(even, rgb=relit(torch.tensor([0.6, 0.4, 0.3]).expand_as(even.rgb), normals @ torch.tensor([-0.5, 0.5, 0.3])))
+    uneven = []
+    for share in (0.0, 1.0):
+        rgb, places = texel_points(texture(views, prior(), mesh, replace(OPTIONS, delight=share), CONTEXT))
+        uneven.append([float(rgb[side].mean(-1).std()) for side in (places[:, 0] > 0.1, places[:, 0] < -0.1)])
+    assert all(without < 0.3 * with_light for with_light, without in zip(*uneven)), uneven
 
 
 def test_no_colour_of_the_background_anywhere(egg):

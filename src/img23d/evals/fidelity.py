@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from img23d.evals.metrics import psnr
 from img23d.io.asset_views import draw_asset
+from img23d.ops.delight import Light, relit
 from img23d.ops.raster import Rasterizer
 from img23d.scene import TexturedMesh, Views
 
@@ -16,23 +19,24 @@ class Fidelity:
 
     Args:
         silhouette_iou: intersection over union of the pixels whose centre the asset covers and those that the photo's mask covers by half.
-        psnr: peak signal-to-noise ratio in dB of the unlit texture, where photo and asset both cover a pixel wholly.
+        psnr: peak signal-to-noise ratio in dB of the texture, unlit or in the given light, where photo and asset both cover a pixel wholly.
     """
 
     silhouette_iou: float
     psnr: float
 
 
-def fidelity(views: Views, asset: TexturedMesh, rasterizer: Rasterizer) -> Fidelity:
+def fidelity(views: Views, asset: TexturedMesh, rasterizer: Rasterizer, light: Light | None = None) -> Fidelity:
     """Compare an asset with the first view at the view's own size.
 
     Args:
         views: the photo with its camera.
         asset: in the object frame of that camera.
         rasterizer: from `img23d.backends.rasterizers.choose_rasterizer`.
+        light: what was taken out of the photo's colours (`img23d.ops.delight.find_light`) and is put back before they are compared.
     """
     size = views.mask.shape[-1]
-    seen = draw_asset(asset, views.cameras[:1], size, size, rasterizer)
+    seen = draw_asset(replace(asset, normal_map=None), views.cameras[:1], size, size, rasterizer)
     # Not by the smoothed picture's coverage: of two by two samples, two are a half, and either way of counting them is off.
     points = views.cameras[:1].project(asset.mesh.vertices)
     shown, wanted = rasterizer.face_ids(points, asset.mesh.faces, size, size)[0] >= 0, views.mask[0] > 0.5
@@ -40,4 +44,8 @@ def fidelity(views: Views, asset: TexturedMesh, rasterizer: Rasterizer) -> Fidel
     whole = (seen.mask[0] > 0.999) & (views.mask[0] > 0.999)
     if not bool(whole.any()):
         return Fidelity(overlap, 0.0)
-    return Fidelity(overlap, psnr(seen.rgb[0].cpu().numpy(), views.rgb[0].cpu().numpy(), whole.cpu().numpy()))
+    shown_rgb = seen.rgb[0]
+    if light is not None:
+        normals = torch.nn.functional.normalize(seen.normal[0] @ views.cameras.cam_to_world[0, :3, :3].T.to(seen.normal), dim=-1)
+        shown_rgb = relit(shown_rgb, light.log_shading(normals))
+    return Fidelity(overlap, psnr(shown_rgb.cpu().numpy(), views.rgb[0].cpu().numpy(), whole.cpu().numpy()))

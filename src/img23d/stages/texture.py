@@ -13,6 +13,7 @@ from img23d.config import Texture
 from img23d.ops.atlas import unwrap
 from img23d.ops.bake import pad, texel_surface
 from img23d.ops.decimate import decimate
+from img23d.ops.delight import without_light
 from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
 from img23d.ops.membrane import Membrane
 from img23d.ops.mirrored import images
@@ -35,7 +36,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 5
+VERSION = 6
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
@@ -47,7 +48,7 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
         views: the photo, V = 1.
         prior: for the far side's colour.
         mesh: closed, object frame.
-        options: faces, texture size, mirroring, grazing angle, padding, normal map.
+        options: faces, texture size, light, mirroring, grazing angle, padding, normal map.
         context: rasteriser and progress.
 
     Returns:
@@ -61,7 +62,8 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
     context.progress(0.3, "bake")
     matching = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
     face, barycentric = texel_surface(matching.uv, matching.uv_faces, options.size)
-    scene = prepare(views, low, matching, face, barycentric, options, context)
+    even = without_light(views, low, normals, context.rasterizer, options.delight, context.seed)
+    scene = prepare(even, low, matching, face, barycentric, options, context)
     base_color = bake_colors(scene, prior, low, face, options, context)
     normal_map = None
     if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
