@@ -2,6 +2,8 @@
 
 Half-edge 3 f + i is the side of face f that starts at its corner i; ``start`` is its first vertex, ``twin`` the same side seen
 from the neighbouring face, ``out`` one half-edge that leaves each vertex.
+
+Numbers are read one by one: expressions of whole arrays, however short, take numba several times as long to compile.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
     quadric, out = _quadrics(position, start, alive), _outgoing(len(position), start, alive)
     version, mark = np.zeros(len(position), np.int64), np.full(len(position), -1, np.int64)
     tiny = _TINY * _mean_length(position, start, alive)
-    heap = _all_edges(position, quadric, start, twin, alive & free)
-    count, tries = alive.sum(), 0
+    heap = _all_edges(position, quadric, start, twin, alive, free)
+    count, tries = _count(alive), 0
     while count > target and len(heap) > 0:
         _, h, version_u, version_v = heapq.heappop(heap)
         u, v = start[h], start[_next(h)]
@@ -50,13 +52,14 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
         if not _link_is_simple(h, start, twin, out, mark, tries):
             continue
         _, x, y, z = _best(position, quadric, u, v)
-        if _length(position[u], position[v]) > tiny and (
+        if _length(position, u, v) > tiny and (
             _bends(u, v, x, y, z, position, start, twin, out, min_cos) or _bends(v, u, x, y, z, position, start, twin, out, min_cos)
         ):
             continue
         _collapse(h, start, twin, out, alive)
         position[v, 0], position[v, 1], position[v, 2] = x, y, z
-        quadric[v] += quadric[u]
+        for term in range(10):
+            quadric[v, term] += quadric[u, term]
         version[v] += 1
         version[u] += 1
         count -= 2
@@ -65,12 +68,12 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
 
 
 @compiled
-def _all_edges(position, quadric, start, twin, chosen):
-    """The heap of (cost, half-edge, version of its start, version of its end), one per edge of the chosen faces."""
+def _all_edges(position, quadric, start, twin, alive, free):
+    """The heap of (cost, half-edge, version of its start, version of its end), one per edge of the living faces that are free."""
     heap = [(0.0, 0, 0, 0)]
     heap.pop()
     for h in range(len(start)):
-        if chosen[h // 3] and h < twin[h]:
+        if alive[h // 3] and free[h // 3] and h < twin[h]:
             heap.append((_best(position, quadric, start[h], start[_next(h)])[0], h, 0, 0))
     heapq.heapify(heap)
     return heap
@@ -99,8 +102,17 @@ def _previous(h):
 
 
 @compiled
-def _length(p, q):
-    return np.sqrt(_squared(p[0] - q[0], p[1] - q[1], p[2] - q[2]))
+def _count(flags):
+    count = 0
+    for index in range(len(flags)):
+        if flags[index]:
+            count += 1
+    return count
+
+
+@compiled
+def _length(position, u, v):
+    return np.sqrt(_squared(position[u, 0] - position[v, 0], position[u, 1] - position[v, 1], position[u, 2] - position[v, 2]))
 
 
 @compiled
@@ -108,8 +120,8 @@ def _mean_length(position, start, alive):
     total = 0.0
     for h in range(len(start)):
         if alive[h // 3]:
-            total += _length(position[start[h]], position[start[_next(h)]])
-    return total / max(3 * alive.sum(), 1)
+            total += _length(position, start[h], start[_next(h)])
+    return total / max(3 * _count(alive), 1)
 
 
 @compiled
@@ -129,16 +141,20 @@ def _quadrics(position, start, alive):
     for f in range(len(alive)):
         if not alive[f]:
             continue
-        a, b, c = position[start[3 * f]], position[start[3 * f + 1]], position[start[3 * f + 2]]
-        x, y, z = _cross(b[0] - a[0], b[1] - a[1], b[2] - a[2], c[0] - a[0], c[1] - a[1], c[2] - a[2])
+        a, b, c = start[3 * f], start[3 * f + 1], start[3 * f + 2]
+        ax, ay, az = position[a, 0], position[a, 1], position[a, 2]
+        x, y, z = _cross(
+            position[b, 0] - ax, position[b, 1] - ay, position[b, 2] - az, position[c, 0] - ax, position[c, 1] - ay, position[c, 2] - az
+        )
         length = np.sqrt(x * x + y * y + z * z)
         if length < 1e-30:
             continue
         x, y, z = x / length, y / length, z / length
-        d = -(x * a[0] + y * a[1] + z * a[2])
-        row = np.array([x * x, x * y, x * z, y * y, y * z, z * z, x * d, y * d, z * d, d * d]) * (length / 2)
+        d, weight = -(x * ax + y * ay + z * az), length / 2
         for i in range(3):
-            quadric[start[3 * f + i]] += row
+            vertex = start[3 * f + i]
+            for term, value in enumerate((x * x, x * y, x * z, y * y, y * z, z * z, x * d, y * d, z * d, d * d)):
+                quadric[vertex, term] += value * weight
     return quadric
 
 
@@ -150,13 +166,14 @@ def _cross(ax, ay, az, bx, by, bz):
 @compiled
 def _best(position, quadric, u, v):
     """Cost and place of the vertex that an edge becomes: the least quadric error, drawn to the middle where that is flat."""
-    q = quadric[u] + quadric[v]
-    p, r = position[u], position[v]
-    mx, my, mz = (p[0] + r[0]) / 2, (p[1] + r[1]) / 2, (p[2] + r[2]) / 2
-    squared = (p[0] - r[0]) ** 2 + (p[1] - r[1]) ** 2 + (p[2] - r[2]) ** 2
-    pull = _PULL * (q[0] + q[3] + q[5]) + 1e-30
-    a, b, c, d, e, f = q[0] + pull, q[1], q[2], q[3] + pull, q[4], q[5] + pull
-    rx, ry, rz = pull * mx - q[6], pull * my - q[7], pull * mz - q[8]
+    mx, my, mz = (position[u, 0] + position[v, 0]) / 2, (position[u, 1] + position[v, 1]) / 2, (position[u, 2] + position[v, 2]) / 2
+    squared = _squared(position[u, 0] - position[v, 0], position[u, 1] - position[v, 1], position[u, 2] - position[v, 2])
+    qxx, qxy, qxz = quadric[u, 0] + quadric[v, 0], quadric[u, 1] + quadric[v, 1], quadric[u, 2] + quadric[v, 2]
+    qyy, qyz, qzz = quadric[u, 3] + quadric[v, 3], quadric[u, 4] + quadric[v, 4], quadric[u, 5] + quadric[v, 5]
+    qx, qy, qz, q1 = quadric[u, 6] + quadric[v, 6], quadric[u, 7] + quadric[v, 7], quadric[u, 8] + quadric[v, 8], quadric[u, 9] + quadric[v, 9]
+    pull = _PULL * (qxx + qyy + qzz) + 1e-30
+    a, b, c, d, e, f = qxx + pull, qxy, qxz, qyy + pull, qyz, qzz + pull
+    rx, ry, rz = pull * mx - qx, pull * my - qy, pull * mz - qz
     # Cramer's rule; the matrix is symmetric and, with the pull, positive definite.
     xx, xy, xz = d * f - e * e, c * e - b * f, b * e - c * d
     yy, yz, zz = a * f - c * c, b * c - a * e, a * d - b * b
@@ -166,10 +183,10 @@ def _best(position, quadric, u, v):
         x = (xx * rx + xy * ry + xz * rz) / determinant
         y = (xy * rx + yy * ry + yz * rz) / determinant
         z = (xz * rx + yz * ry + zz * rz) / determinant
-        if (x - mx) ** 2 + (y - my) ** 2 + (z - mz) ** 2 > 4 * squared:
+        if _squared(x - mx, y - my, z - mz) > 4 * squared:
             x, y, z = mx, my, mz
-    error = q[0] * x * x + q[3] * y * y + q[5] * z * z + 2 * (q[1] * x * y + q[2] * x * z + q[4] * y * z)
-    error += 2 * (q[6] * x + q[7] * y + q[8] * z) + q[9]
+    error = qxx * x * x + qyy * y * y + qzz * z * z + 2 * (qxy * x * y + qxz * x * z + qyz * y * z)
+    error += 2 * (qx * x + qy * y + qz * z) + q1
     return max(error, 0.0) + 0.01 * pull * squared, x, y, z
 
 
@@ -209,19 +226,20 @@ def _valence(vertex, twin, out):
 @compiled
 def _bends(u, v, x, y, z, position, start, twin, out, min_cos):
     """Whether moving u to (x, y, z) turns a face that does not contain v too far, or makes it a needle."""
-    ox, oy, oz = position[u]
+    ox, oy, oz = position[u, 0], position[u, 1], position[u, 2]
     h = out[u]
     while True:
         b, c = start[_next(h)], start[_previous(h)]
         if b != v and c != v:
-            p, q = position[b], position[c]
-            sx, sy, sz = q[0] - p[0], q[1] - p[1], q[2] - p[2]
-            ax, ay, az = _cross(sx, sy, sz, ox - p[0], oy - p[1], oz - p[2])
-            bx, by, bz = _cross(sx, sy, sz, x - p[0], y - p[1], z - p[2])
+            px, py, pz = position[b, 0], position[b, 1], position[b, 2]
+            qx, qy, qz = position[c, 0], position[c, 1], position[c, 2]
+            sx, sy, sz = qx - px, qy - py, qz - pz
+            ax, ay, az = _cross(sx, sy, sz, ox - px, oy - py, oz - pz)
+            bx, by, bz = _cross(sx, sy, sz, x - px, y - py, z - pz)
             before, after = np.sqrt(ax * ax + ay * ay + az * az), np.sqrt(bx * bx + by * by + bz * bz)
             side = sx * sx + sy * sy + sz * sz
-            sides_before = side + _squared(ox - p[0], oy - p[1], oz - p[2]) + _squared(ox - q[0], oy - q[1], oz - q[2])
-            sides_after = side + _squared(x - p[0], y - p[1], z - p[2]) + _squared(x - q[0], y - q[1], z - q[2])
+            sides_before = side + _squared(ox - px, oy - py, oz - pz) + _squared(ox - qx, oy - qy, oz - qz)
+            sides_after = side + _squared(x - px, y - py, z - pz) + _squared(x - qx, y - qy, z - qz)
             was, now = before / (sides_before + 1e-300), after / (sides_after + 1e-300)
             # A face that is a needle already has no normal worth keeping.
             if now * 3.4641 < min(_THIN, was * 1.1547) or (was * 3.4641 > 1e-3 and ax * bx + ay * by + az * bz < min_cos * before * after):

@@ -36,14 +36,14 @@ class Sight:
 
     Args:
         cameras: V cameras.
-        depth: (V, S, S) z-depth, infinite where nothing is seen.
+        nearest: (V, S + 1, S + 1) least z-depth of the four pixels around each of their common corners, infinite where nothing is seen.
         points: (P, 3) seen surface points.
         face: (P,) the faces that they lie on.
         pixel: size of a pixel at the origin, object units.
     """
 
     cameras: Cameras
-    depth: Tensor
+    nearest: Tensor
     points: Tensor
     face: Tensor
     pixel: float
@@ -138,7 +138,7 @@ def look(mesh: Mesh, rasterizer: Rasterizer, gap: float, views: int, size: int) 
         faces.append(face)
     if not sum(len(face) for face in faces):
         raise InputError("the mesh has no face that can be seen from outside", "check that the file holds triangles with an area")
-    return Sight(cameras, torch.stack(depths), torch.cat(points), torch.cat(faces), 2 * REACH / size)
+    return Sight(cameras, nearest_of_four(torch.stack(depths)), torch.cat(points), torch.cat(faces), 2 * REACH / size)
 
 
 def without_gaps(depth: Tensor, pixels: float) -> Tensor:
@@ -149,8 +149,20 @@ def without_gaps(depth: Tensor, pixels: float) -> Tensor:
     window = 2 * int(pixels / 2 + 0.5) + 1
     if window <= 1:
         return depth
-    eroded = -F.max_pool2d(-depth[None], window, 1, window // 2)
-    return F.max_pool2d(eroded, window, 1, window // 2)[0]
+    return largest_within(-largest_within(-depth, window), window)
+
+
+def largest_within(image: Tensor, window: int) -> Tensor:
+    """(S, S) the largest value in a square of so many pixels, odd, about each: down the columns, then along the rows."""
+    upright = F.max_pool2d(image[None], (window, 1), 1, (window // 2, 0))
+    return F.max_pool2d(upright, (1, window), 1, (0, window // 2))[0]
+
+
+def nearest_of_four(depth: Tensor) -> Tensor:
+    """(V, S + 1, S + 1) the least of the four pixels (V, S, S) that meet at each corner; outside the picture nothing is near."""
+    wide = F.pad(depth, (1, 1, 1, 1), value=torch.inf)
+    upright = torch.minimum(wide[:, 1:], wide[:, :-1])
+    return torch.minimum(upright[:, :, 1:], upright[:, :, :-1])
 
 
 def around(views: int) -> Cameras:
@@ -164,13 +176,11 @@ def around(views: int) -> Cameras:
 
 def sees_past(sight: Sight, points: Tensor) -> Tensor:
     """(N,) bool: whether some view sees past these points, by all four pixels around them: they are outside for certain."""
-    size = sight.depth.shape[-1]
+    size = sight.nearest.shape[-1] - 1
     outside = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     left = torch.arange(len(points), device=points.device)
-    for view, image in enumerate(sight.depth):
+    for view, nearest in enumerate(sight.nearest):
         x, y, depth = sight.cameras[[view]].project(points[left])[0].unbind(-1)
-        # The nearest depth of four pixels, indexed by their common corner.
-        nearest = -F.max_pool2d(-F.pad(image[None], (1, 1, 1, 1), value=torch.inf), 2, 1)[0]
         column, row = ((fraction * size).round().long().clamp(0, size) for fraction in (x, y))
         past = depth < nearest[row, column] - 0.25 * sight.pixel
         outside[left[past]] = True
