@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 PHOTO = EXAMPLES / "photos" / "mug.png"
 SMALL = [
     "threads=1", "prior.resolution=32", "fit.resolution=32", "fit.steps=3", "fit.rays=128", "refine.resolution=16", "refine.steps=4",
-    "refine.image_size=64", "texture.faces=600", "texture.size=128", "segment.size=256",
+    "refine.image_size=64", "texture.faces=600", "texture.size=128", "segment.size=256", "prior.primitives=false",
 ]  # fmt: skip
 
 

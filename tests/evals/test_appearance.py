@@ -1,19 +1,16 @@
 """Likeness of what the photo does not show: nothing between equal pictures, and a smear is further away than a wrong print."""
 
+import pytest
 import torch
 import trimesh
 
+from img23d.backends.rasterizers import choose_rasterizer
 from img23d.evals.appearance import appearance, turned_views
-from img23d.ops.raster import face_ids
 from img23d.scene import Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
 
 
-class TorchRasterizer:
-    name = "torch"
-
-    def face_ids(self, points, faces, height, width):
-        return face_ids(points, faces, height, width)
+RASTERIZER = choose_rasterizer("numba")
 
 
 def ball(texture: torch.Tensor) -> TexturedMesh:
@@ -39,12 +36,16 @@ def stripes(shift: float, blur: bool = False) -> torch.Tensor:
 
 
 def views(texture: torch.Tensor) -> torch.Tensor:
-    return turned_views(ball(texture), orbit_degrees([0.0], 0.0, 3.0, 40.0), (0.0, 150.0, 180.0), TorchRasterizer())
+    return turned_views(ball(texture), orbit_degrees([0.0], 0.0, 3.0, 40.0), (0.0, 150.0, 180.0), RASTERIZER)
 
 
-def test_the_same_pictures_are_no_distance_apart():
-    pictures = views(stripes(0.0))
-    found = appearance(pictures, pictures)
+@pytest.fixture(scope="module")
+def true() -> torch.Tensor:
+    return views(stripes(0.0))
+
+
+def test_the_same_pictures_are_no_distance_apart(true):
+    found = appearance(true, true)
     assert found.colour == 0 and found.detail == 0
 
 
@@ -52,7 +53,7 @@ def test_the_camera_goes_round_anticlockwise():
     """A quarter turn shows the right side; atan2(x, z) grows towards it."""
     x = torch.linspace(0, 1, 256)
     right = ((x - 0.75).abs() < 0.1).float()[None, :, None].expand(256, 256, 3)
-    shown = turned_views(ball(right), orbit_degrees([0.0], 0.0, 3.0, 40.0), (90.0, 270.0), TorchRasterizer())
+    shown = turned_views(ball(right), orbit_degrees([0.0], 0.0, 3.0, 40.0), (90.0, 270.0), RASTERIZER)
     assert shown[0, 64, 64, 0] > 0.9 and shown[1, 64, 64, 0] < 0.1
 
 
@@ -62,19 +63,17 @@ def test_nothing_is_cut_off_from_any_side():
     mesh = Mesh(torch.tensor(made.vertices, dtype=torch.float32), torch.tensor(made.faces, dtype=torch.int64))
     corners = torch.zeros(3 * len(mesh.faces), 2)
     box = TexturedMesh(mesh, corners, torch.arange(len(corners)).reshape(-1, 3), torch.full((8, 8, 3), 0.5))
-    side = turned_views(box, orbit_degrees([0.0], 0.0, 2.0, 40.0), (90.0,), TorchRasterizer())[0, ..., 3] > 0.5
+    side = turned_views(box, orbit_degrees([0.0], 0.0, 2.0, 40.0), (90.0,), RASTERIZER)[0, ..., 3] > 0.5
     width, height = int(side.any(0).sum()), int(side.any(1).sum())
     assert 115 < width < 125 and 2.9 < width / height < 3.8
 
 
-def test_a_smear_is_further_from_a_print_than_the_same_print_elsewhere():
-    true = views(stripes(0.0))
+def test_a_smear_is_further_from_a_print_than_the_same_print_elsewhere(true):
     smear, moved = appearance(views(stripes(0.0, blur=True)), true), appearance(views(stripes(0.02)), true)
     assert moved.detail < 0.5 * smear.detail
 
 
-def test_exposure_is_made_up_for_and_other_colours_are_told():
-    true = views(stripes(0.0))
+def test_exposure_is_made_up_for_and_other_colours_are_told(true):
     darker = torch.cat([true[..., :3] * 0.7, true[..., 3:]], -1)
     assert appearance(darker, true).colour < 0.01
     wrong = true.clone()
