@@ -275,6 +275,80 @@ def test_a_changed_photo_may_replace_what_the_batch_made_and_nothing_else(folder
     assert forced == {"b": True, "d": False}
 
 
+class Forced(Maker):
+    """Writes down which tasks may replace what is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forced: dict[str, bool] = {}
+
+    def work(self, task: Task, progress: Progress) -> Made:
+        self.forced[task.item.name] = task.force
+        return super().work(task, progress)
+
+
+def test_another_photo_of_the_same_name_may_replace_nothing(folder: Path) -> None:
+    batch(folder, Maker())
+    other = folder.parent / "tuesday"
+    other.mkdir()
+    (other / "a.png").write_bytes(b"another picture")
+    maker = Forced()
+    maker.on["a"] = fail(OutputError("a.glb already exists", "--force"))
+    report = batch(other, maker)
+    assert maker.forced == {"a": False} and report.entries["a"].owner == str(folder / "a.png")
+    again = Forced()
+    batch(other, again)
+    assert again.forced == {"a": False}, "a refusal gives no right to the files"
+
+
+@pytest.mark.parametrize("how", ["failed", "stopped", "waiting"])
+def test_a_photo_keeps_its_right_to_what_was_made_of_it(folder: Path, how: str) -> None:
+    """Other options that do not get to the end, and then a third time with others again."""
+    batch(folder, Maker())
+    maker = Maker()
+    maker.on["b" if how == "failed" else "a" if how == "waiting" else "b"] = fail(
+        InputError("torn", "") if how == "failed" else KeyboardInterrupt()
+    )
+    run_batch(find_items([folder]), folder.parent / "out", Options(steps=6), open_worker=maker)
+    last = Forced()
+    run_batch(find_items([folder]), folder.parent / "out", Options(steps=7), open_worker=last)
+    assert last.forced == {"a": True, "b": True, "c": True}
+
+
+def test_reports_that_name_no_owner_are_understood(folder: Path) -> None:
+    batch(folder, Maker())
+    path = folder.parent / "out" / "report.json"
+    content = json.loads(path.read_text())
+    for item in content["items"]:
+        del item["owner"]
+    path.write_text(json.dumps(content))
+    maker = Forced()
+    run_batch(find_items([folder]), folder.parent / "out", Options(steps=6), open_worker=maker)
+    assert maker.forced == {"a": True, "b": True, "c": True}
+
+
+def test_what_runs_have_made_is_no_photo(folder: Path) -> None:
+    run = folder / "out" / "a"
+    (run / "01_segment").mkdir(parents=True)
+    for name in ("run.json", "source.png", "preview.png", "01_segment/mask.png"):
+        (run / name).write_bytes(b"")
+    for name in ("mug.obj", "mug_base_color.png", "mug_normal.png", "plain_normal.png"):
+        (folder / name).write_bytes(b"")
+    found = [item.photo.name for item in find_items([str(folder / "**")])]
+    assert sorted(found) == ["a.png", "b.png", "c.png", "plain_normal.png"]
+
+
+def test_a_photo_comes_once_however_its_path_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert [item.name for item in find_items([folder.name, folder, f"{folder.name}/../{folder.name}/a.png"])] == ["a", "b", "c"]
+
+
+def test_json_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
+    manifest = tmp_path / "all.jsonl"
+    manifest.write_text('{"photo": "one\u2028two.png"}\r\n{"photo": "b.png"}\n', encoding="utf-8")
+    assert [item.photo.name for item in find_items([manifest])] == ["one\u2028two.png", "b.png"]
+
+
 def test_the_report_on_disk_is_right_after_every_photo(folder: Path) -> None:
     seen: list[dict[str, int]] = []
     path = folder.parent / "out" / "report.json"

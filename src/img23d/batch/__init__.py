@@ -5,6 +5,7 @@ This is the only place that survives any exception; it prints nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ from typing import Any
 from img23d import __version__
 from img23d.backends.doctor import usable_cores
 from img23d.batch.items import Item, find_items, shard
-from img23d.batch.report import Entry, Report, finished_before
+from img23d.batch.report import Entry, Report, finished_before, owners_before
 from img23d.batch.stopping import Stop, stop_signals
 from img23d.batch.workers import Attempt, Made, Observer, OpenWorker, Progress, Task, Work, run_here, run_processes
 from img23d.errors import ConfigError, OutputError
@@ -78,12 +79,12 @@ def run_batch(
         BackendError: the models cannot be loaded.
     """
     _check(jobs, out)
-    earlier = {} if force else finished_before(out)
+    earlier, owners = {} if force else finished_before(out), owners_before(out)
     facts = {"img23d": __version__, "preset": getattr(config, "preset", ""), "options": asdict(config)}
-    report = Report(out / report_name, [_first_entry(item, config, formats, earlier) for item in items], facts)
-    ours = {name for _, name in earlier}
+    report = Report(out / report_name, [_first_entry(item, config, formats, earlier, owners) for item in items], facts)
     waiting = [item for item in items if report.entries[item.name].status == "waiting"]
-    tasks = [Task(item, out / item.name, formats, force or item.name in ours) for item in waiting]
+    # What this photo made under this name before may be replaced; what another made is refused, as `generate` does.
+    tasks = [Task(item, out / item.name, formats, force or owners.get(item.name) == os.path.abspath(item.photo)) for item in waiting]
     with claimed(out / report_name), stop_signals(at_once=jobs == 1) as stop:
         try:
             report.write()
@@ -123,13 +124,15 @@ def item_key(item: Item, config: Any, formats: tuple[str, ...]) -> str:
     return digest(__version__, options, files, models, item.fov_deg, item.elevation_deg, formats)
 
 
-def _first_entry(item: Item, config: Any, formats: tuple[str, ...], earlier: dict[tuple[str, str], Entry]) -> Entry:
-    """Waiting, or skipped where an earlier run made the same thing under the same name."""
+def _first_entry(
+    item: Item, config: Any, formats: tuple[str, ...], earlier: dict[tuple[str, str], Entry], owners: dict[str, str]
+) -> Entry:  # fmt: skip
+    """Waiting, or skipped where an earlier run made the same thing under the same name; files keep their owner until they are replaced."""
     key = item_key(item, config, formats)
     before = earlier.get((key, item.name)) if key else None
     if before is not None:
-        return replace(before, photo=str(item.photo), status="skipped")
-    return Entry(item.name, str(item.photo), key=key)
+        return replace(before, photo=str(item.photo), owner=os.path.abspath(item.photo), status="skipped")
+    return Entry(item.name, str(item.photo), key=key, owner=owners.get(item.name, ""))
 
 
 def _telling(report: Report, observer: Observer) -> Observer:
@@ -162,4 +165,5 @@ def _conclude(report: Report, ended: Attempt) -> Entry:
     assert ended.made is not None
     folder = report.path.parent
     outputs = {str(path.relative_to(folder) if path.is_relative_to(folder) else path): path.stat().st_size for path in ended.made.files}
-    return report.update(name, status="done", seconds=seconds, outputs=outputs, warnings=ended.made.warnings)
+    owner = os.path.abspath(ended.task.item.photo)
+    return report.update(name, status="done", seconds=seconds, owner=owner, outputs=outputs, warnings=ended.made.warnings)

@@ -7,6 +7,7 @@ import difflib
 import glob
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -69,7 +70,10 @@ def find_items(sources: Iterable[str | Path]) -> list[Item]:
     items: list[Item] = []
     for source in sources:
         items += _from_source(str(source))
-    unique = list(dict.fromkeys(items))
+    first: dict[Item, Item] = {}
+    for item in items:
+        first.setdefault(replace(item, photo=Path(os.path.abspath(item.photo))), item)
+    unique = list(first.values())
     if not unique:
         raise InputError("the batch is empty", "name a folder with photos, a quoted pattern such as 'photos/*.jpg', or a manifest.csv")
     return name_items(unique)
@@ -98,9 +102,22 @@ def _from_source(source: str) -> list[Item]:
 
 
 def _photos(paths: Iterable[Path]) -> list[Item]:
-    """Photos among paths, by suffix, sorted; hidden files are skipped."""
+    """Photos among paths, by suffix, sorted; hidden files and the pictures that runs have made are skipped."""
     chosen = [p for p in paths if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    runs = {folder for folder in {folder for path in chosen for folder in path.parents} if _is_run(folder)}
+    chosen = [path for path in chosen if not (runs.intersection(path.parents) or _is_texture(path))]
     return [Item(path) for path in sorted(chosen, key=lambda p: (str(p.parent), p.name.casefold(), p.name))]
+
+
+def _is_texture(path: Path) -> bool:
+    """Whether a picture is the texture of an exported mesh beside it."""
+    name, _, ending = path.stem.rpartition("_base_color" if path.stem.endswith("_base_color") else "_normal")
+    return bool(name) and not ending and any(path.with_name(name + suffix).exists() for suffix in (".obj", ".gltf", ".ply"))
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is a run's, by the two files that each of them has."""
+    return (folder / "run.json").is_file() and any(folder.glob("source.*"))
 
 
 def read_manifest(path: Path) -> Iterator[Item]:
@@ -140,7 +157,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(text.splitlines(), 1):
+    for line, content in enumerate(text.split("\n"), 1):  # JSON may hold separators that splitlines() takes for ends of lines
         if not content.strip():
             continue
         try:

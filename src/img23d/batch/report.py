@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +33,7 @@ class Entry:
         error: class of the exception.
         line: what is wrong, one line.
         hint: what to try.
+        owner: absolute path of the photo that a batch made the files of this name from; no other photo may replace them.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Entry:
     error: str = ""
     line: str = ""
     hint: str = ""
+    owner: str = ""
 
 
 class Report:
@@ -127,17 +129,26 @@ def finished_before(folder: Path) -> dict[tuple[str, str], Entry]:
     Args:
         folder: of the batch; the reports of all shards in it are read, and files that are no reports are passed over.
     """
-    found: dict[tuple[str, str], Entry] = {}
+    entries = (entry for entry in entries_before(folder) if entry.status in ("done", "skipped") and entry.key and entry.outputs)
+    return {(entry.key, entry.name): entry for entry in entries if intact(entry, folder)}
+
+
+def owners_before(folder: Path) -> dict[str, str]:
+    """The owner of each name that earlier batches finished at least once, whatever became of it since."""
+    return {entry.name: entry.owner for entry in entries_before(folder) if entry.owner}
+
+
+def entries_before(folder: Path) -> Iterator[Entry]:
+    """All entries of the reports in a folder, in the order of their names; files that are no reports are passed over."""
     for path in sorted(folder.glob("report*.json")):
         try:
             items = json.loads(path.read_text(encoding="utf-8"))["items"]
             entries = [Entry(**{**item, "warnings": tuple(item["warnings"])}) for item in items]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        for entry in entries:
-            if entry.status in ("done", "skipped") and entry.key and entry.outputs and intact(entry, folder):
-                found[entry.key, entry.name] = entry
-    return found
+        for entry in entries:  # reports of earlier versions name no owner
+            finished = entry.status in ("done", "skipped") and not entry.owner
+            yield replace(entry, owner=os.path.abspath(entry.photo)) if finished else entry
 
 
 def intact(entry: Entry, folder: Path) -> bool:

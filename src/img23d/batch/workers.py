@@ -227,11 +227,8 @@ def _serve(pipe: Connection, open_worker: OpenWorker, config: Any, threads: int)
     except Exception as error:
         pipe.send(("unable", describe(error)))
         return
-    while True:
-        try:
-            task = pipe.recv()
-        except EOFError:
-            return
-        if task is None:
-            return
-        pipe.send(("ended", attempt(work, task, lambda *content: pipe.send(("progress", content)))))
+    try:
+        while (task := pipe.recv()) is not None:
+            pipe.send(("ended", attempt(work, task, lambda *content: pipe.send(("progress", content)))))
+    except (EOFError, ConnectionError):  # nobody is left to work for
+        return
