@@ -9,7 +9,6 @@ from img23d.evals.appearance import appearance, turned_views
 from img23d.scene import Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
 
-
 RASTERIZER = choose_rasterizer("numba")
 
 

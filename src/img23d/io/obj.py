@@ -52,5 +52,5 @@ def _material(asset: TexturedMesh, pictures: list[str]) -> str:
 
 def _rows(word: str, values: np.ndarray) -> list[str]:
     """One line per row of values."""
-    pattern = word + " %.7g" * values.shape[1]
+    pattern = word + " %.9g" * values.shape[1]
     return [pattern % tuple(row) for row in values.tolist()]

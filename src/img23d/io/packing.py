@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,20 +66,20 @@ class Atlas:
 def pack(parts: list[Part], max_size: int) -> Atlas:
     """Put the textures and colours of all parts into one square texture.
 
-    A single texture that does not repeat is kept as it is; otherwise each gets a cell, repeated ones as often as they are seen,
-    with a gutter that continues its border.
+    A single texture that does not repeat is kept as it is, however many parts show it; otherwise each different one gets a cell,
+    repeated ones as often as they are seen, with a gutter that continues its border.
 
     Args:
-        parts: at least one with a colour; those without become light grey.
+        parts: at least one with a colour; those without become light grey. Pictures are the same where they are one object.
         max_size: longest side of the result in texels; larger cells are reduced.
     """
-    cells = [_Cell.of(part) for part in parts]
-    first = cells[0]
+    cells, numbers, corner_uv = _cells(parts)
+    first, normals = cells[0], [part.normal_image for part in parts]
     if len(cells) == 1 and first.tiles == (1, 1):
         side = min(max_size, max(first.color.size))
-        normal = parts[0].normal_image
+        normal = normals[0] if all(other is normals[0] for other in normals) else None
         color = first.color if first.color.size == (side, side) else first.color.resize((side, side), Image.Resampling.BILINEAR)
-        return Atlas(*_shared(first.corner_uv), color, None if normal is None else _square(normal, max_size))
+        return Atlas(*_shared(np.concatenate(corner_uv)), color, None if normal is None else _square(normal, max_size))
     shrink = 1.0
     while True:
         sizes = [cell.size(shrink) for cell in cells]
@@ -89,8 +90,9 @@ def pack(parts: list[Part], max_size: int) -> Atlas:
     picture, corners = Image.new("RGB", (side, side), tuple(round(255 * value) for value in _GREY)), []
     for cell, (width, height), (left, top) in zip(cells, sizes, places):
         picture.paste(cell.framed(width, height), (left, top))
-        inner = np.array([width - 2 * GUTTER, height - 2 * GUTTER])
-        corners.append((cell.corner_uv * inner + (left + GUTTER, top + GUTTER)) / side)
+    for number, uv in zip(numbers, corner_uv):
+        inner = np.array(sizes[number]) - 2 * GUTTER
+        corners.append((uv * inner + np.array(places[number]) + GUTTER) / side)
     return Atlas(*_shared(np.concatenate(corners)), picture, None)
 
 
@@ -137,27 +139,19 @@ def _painted_faces(colors: Floats) -> tuple[Image.Image, Floats]:
 
 @dataclass
 class _Cell:
-    """What one part needs in the texture."""
+    """A picture in the texture, as often as the faces that show it repeat it."""
 
     color: Image.Image
-    corner_uv: Floats
     tiles: tuple[int, int]
 
     @classmethod
-    def of(cls, part: Part) -> _Cell:
-        """The part's picture, with coordinates moved into 0..1 and the picture repeated as often as any face needs."""
-        if part.image is None or part.corner_uv is None:
-            color = tuple(round(255 * float(value)) for value in part.flat or _GREY)
-            return cls(Image.new("RGB", (FLAT_SIZE, FLAT_SIZE), color), np.full((len(part.faces), 3, 2), 0.5), (1, 1))
-        uv = part.corner_uv
-        if uv.min() < -1e-4 or uv.max() > 1 + 1e-4:
-            uv = uv - np.floor(uv.min(1, keepdims=True) + 1e-4)
-        spread = np.maximum(1, np.ceil(uv.max((0, 1)) - 1e-3)).astype(int)
-        across, down = (int(min(count, MAX_TILES)) for count in spread)
-        # a face that would need more shows as many repetitions as there are; the others keep theirs
-        uv = uv * np.minimum(1.0, [across, down] / np.maximum(uv.max(1, keepdims=True), 1e-9)) / [across, down]
-        if (across, down) == (1, 1):
-            return cls(part.image, uv.clip(0, 1), (1, 1))
+    def of(cls, part: Part, tiles: tuple[int, int]) -> _Cell:
+        """The part's picture or colour, repeated."""
+        if part.image is None:
+            return cls(Image.new("RGB", (FLAT_SIZE, FLAT_SIZE), _flat(part)), tiles)
+        if tiles == (1, 1):
+            return cls(part.image, tiles)
+        across, down = tiles
         fit = min(1.0, LARGEST / max(part.image.width * across, part.image.height * down))
         size = max(1, int(part.image.width * fit)), max(1, int(part.image.height * fit))
         tile = part.image if fit == 1.0 else part.image.resize(size, Image.Resampling.BOX)
@@ -165,7 +159,7 @@ class _Cell:
         for row in range(down):
             for column in range(across):
                 tiled.paste(tile, (column * tile.width, row * tile.height))
-        return cls(tiled, uv.clip(0, 1), (across, down))
+        return cls(tiled, tiles)
 
     def size(self, shrink: float) -> tuple[int, int]:
         """Width and height of the cell with its gutter."""
@@ -177,6 +171,41 @@ class _Cell:
         inner = (width - 2 * GUTTER, height - 2 * GUTTER)
         image = self.color if self.color.size == inner else self.color.resize(inner, Image.Resampling.BILINEAR)
         return Image.fromarray(np.pad(np.asarray(image), ((GUTTER, GUTTER), (GUTTER, GUTTER), (0, 0)), mode="edge"))
+
+
+def _cells(parts: list[Part]) -> tuple[list[_Cell], list[int], list[Floats]]:
+    """One cell for all parts that show the same picture as often, which cell each part has, and its (F, 3, 2) coordinates there."""
+    cells: list[_Cell] = []
+    found: dict[Hashable, int] = {}
+    numbers, corner_uv = [], []
+    for part in parts:
+        uv, tiles = _tiled(part)
+        key = (_flat(part) if part.image is None else id(part.image), tiles)
+        if key not in found:
+            found[key] = len(cells)
+            cells.append(_Cell.of(part, tiles))
+        numbers.append(found[key])
+        corner_uv.append(uv)
+    return cells, numbers, corner_uv
+
+
+def _flat(part: Part) -> tuple[int, ...]:
+    """The one colour of a part without a picture."""
+    return tuple(round(255 * float(value)) for value in part.flat or _GREY)
+
+
+def _tiled(part: Part) -> tuple[Floats, tuple[int, int]]:
+    """(F, 3, 2) where a part's corners are in 0..1 of its picture, repeated as often across and down as any of its faces needs."""
+    if part.image is None or part.corner_uv is None:
+        return np.full((len(part.faces), 3, 2), 0.5), (1, 1)
+    uv = part.corner_uv
+    if uv.min() < -1e-4 or uv.max() > 1 + 1e-4:
+        uv = uv - np.floor(uv.min(1, keepdims=True) + 1e-4)
+    spread = np.maximum(1, np.ceil(uv.max((0, 1)) - 1e-3)).astype(int)
+    across, down = (int(min(count, MAX_TILES)) for count in spread)
+    # a face that would need more shows as many repetitions as there are; the others keep theirs
+    uv = uv * np.minimum(1.0, [across, down] / np.maximum(uv.max(1, keepdims=True), 1e-9)) / [across, down]
+    return uv.clip(0, 1), (across, down)
 
 
 def _shelves(sizes: list[tuple[int, int]]) -> tuple[int, list[tuple[int, int]]]:

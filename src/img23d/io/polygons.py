@@ -50,7 +50,7 @@ def vertex(corner: bytes, count: int) -> int:
     return index - 1 if index > 0 else count + index
 
 
-def folded(points: NDArray[np.float64], quads: list[list[int]]) -> NDArray[np.bool_]:
+def folded(points: NDArray[np.float64], quads: list[list[int]] | NDArray[np.int32]) -> NDArray[np.bool_]:
     """(Q,) whether the two halves of quads, cut from their first corner, face opposite ways."""
     rows = np.array(quads, dtype=np.int64).reshape(-1, 4)
     valid = ((rows >= 0) & (rows < len(points))).all(1)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
-import struct
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from img23d.errors import InputError
+from img23d.io.beside import Beside
 from img23d.io.decode import readable
-from img23d.io.packing import Part, pack, painted_corners
-from img23d.io.polygons import with_concave_cut
+from img23d.io.gltf_reading import prepared_gltf
+from img23d.io.obj_reading import prepared_obj
+from img23d.io.packing import Part, pack
+from img23d.io.ply_reading import triangulated_ply
+from img23d.io.surfaces import MAX_TEXTURE, Pictures, made_up, surface
 from img23d.scene import Mesh, TexturedMesh
 
 READABLE = ("glb", "gltf", "obj", "off", "ply", "stl")
-MAX_TEXTURE = 4096
 STEP, ROUNDED = 2.0**-23, 1e-3  # of float32, as a share of a number; of a mesh's size, what may be rounded
-_COMPRESSIONS = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 
 
 def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMesh | Mesh:
@@ -35,13 +33,14 @@ def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMe
 
     Args:
         path: a GLB, glTF, OBJ, OFF, PLY or STL file.
-        warnings: gets a line for every file that is named in it and missing.
+        warnings: gets a line for every file that is named in it and missing, and for all that could not be read as it is meant.
 
     Returns:
         A `TexturedMesh` where the file holds any colour, else a `Mesh`; seams are welded in ``mesh`` and kept in ``uv``.
 
     Raises:
-        InputError: missing, damaged, of an unknown or compressed format, without faces, or with coordinates that are not numbers.
+        InputError: missing, damaged, of an unknown or compressed format, in need of an unknown extension, without faces, or with
+            coordinates that are not numbers.
     """
     path = Path(path)
     suffix = path.suffix.lower().lstrip(".")
@@ -51,16 +50,15 @@ def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMe
         if path.stat().st_size == 0:
             raise InputError(f"the mesh {path} is empty (0 bytes)", "copy or export it again")
         notes = [] if warnings is None else warnings
-        data = _prepared(path, suffix, notes)
         try:
-            parts, material = _read_parts(path, suffix, data, notes)
+            parts, material = _read_parts(path, suffix, notes)
         except (AttributeError, AssertionError, NotImplementedError, RuntimeError, ImportError) as error:
             raise InputError(
                 f"the mesh {path} is damaged or not what its suffix says", "open and export it again in a 3D program"
             ) from error
     if not parts:
         raise InputError(f"the mesh {path} has no faces", "use a surface mesh; point clouds and empty files cannot be refined")
-    return _join(path, parts, material)
+    return _join(path, parts, material, notes)
 
 
 def weld(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -81,7 +79,7 @@ def weld(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     return vertices[first[order]], rank[inverse.reshape(-1)].astype(np.int64)
 
 
-def _join(path: Path, parts: list[Part], material: tuple[float, float]) -> TexturedMesh | Mesh:
+def _join(path: Path, parts: list[Part], material: tuple[float, float], warnings: list[str]) -> TexturedMesh | Mesh:
     """One mesh from the parts of a file."""
     vertices = np.concatenate([part.vertices for part in parts])
     if not np.isfinite(vertices).all():
@@ -107,6 +105,8 @@ def _join(path: Path, parts: list[Part], material: tuple[float, float]) -> Textu
     if all(part.plain for part in parts):
         return mesh
     atlas = pack(parts, MAX_TEXTURE)
+    if atlas.normal is None and any(part.normal_image is not None for part in parts):
+        warnings.append(f"{path.name} has several materials or a repeating texture: it is read without its normal maps")
     uv_faces = atlas.uv_faces[keep]
     uv_used, uv_compact = np.unique(uv_faces, return_inverse=True)
     return TexturedMesh(
@@ -130,155 +130,49 @@ def _file_normals(parts: list[Part], rank: NDArray[np.int64], count: int, used: 
     return torch.from_numpy(total / np.maximum(length, 1e-12)).float() if bool((length > 1e-6).all()) else None
 
 
-def _prepared(path: Path, suffix: str, warnings: list[str]) -> bytes | None:
-    """What to read in the file's place, where the reader would misunderstand that."""
+def _prepared(path: Path, suffix: str, beside: Beside, warnings: list[str]) -> tuple[bytes | None, str]:
+    """What to read in the file's place, where the reader would misunderstand that, and of what format it is."""
     if suffix == "obj":
-        return with_concave_cut(path.read_bytes())
+        return prepared_obj(path.read_bytes(), beside, warnings), suffix
+    if suffix == "ply":
+        return triangulated_ply(path.read_bytes()), suffix
     if suffix in ("glb", "gltf"):
-        tree, rest = _scene_tree(path, suffix, warnings)
-        return _with_scene(tree, rest, suffix) if "scenes" not in tree and tree.get("nodes") else None
-    return None
+        data = prepared_gltf(path, suffix, beside, warnings)
+        return data, suffix if data is None else "glb"
+    return None, suffix
 
 
-def _read_parts(path: Path, suffix: str, data: bytes | None, warnings: list[str]) -> tuple[list[Part], tuple[float, float]]:
+def _read_parts(path: Path, suffix: str, warnings: list[str]) -> tuple[list[Part], tuple[float, float]]:
     """Every piece of surface in a file, placed where the scene puts it, and the first material's (metallic, roughness)."""
     import trimesh
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what matters is said in our own messages
-    resolver: Any = _Resolver(path)
-    source: Any = path if data is None else io.BytesIO(data)
-    loaded = trimesh.load_scene(source, file_type=suffix, process=False, resolver=resolver)
-    warnings.extend(f"{name} is missing beside {path.name}: the mesh is read without it" for name in resolver.missing)
+    beside: Any = Beside(path)
+    data, format = _prepared(path, suffix, beside, warnings)
+
+    def load(**options: Any) -> Any:
+        source: Any = path if data is None else io.BytesIO(data)
+        return trimesh.load_scene(source, file_type=format, process=False, resolver=beside, **options)
+
+    loaded = load()
+    if suffix == "ply" and any(made_up(geometry) for geometry in loaded.geometry.values()):
+        loaded = load(fix_texture=False)  # vertices split at seams would no longer have the colours that are numbered as they are
+    warnings.extend(f"{name} is missing beside {path.name}: the mesh is read without it" for name in beside.missing)
     parts: list[Part] = []
     material = (0.0, 0.9)
+    pictures, tinted = Pictures(), False
     for name in loaded.graph.nodes_geometry:
         transform, key = loaded.graph[name]
         geometry = loaded.geometry[key]
         if not isinstance(geometry, trimesh.Trimesh) or len(geometry.faces) == 0:
             continue
-        placed = geometry.copy(include_cache=True)
+        normals = geometry.vertex_normals if "vertex_normals" in geometry._cache.cache else None  # only the file's own
+        placed = trimesh.Trimesh(geometry.vertices, geometry.faces, vertex_normals=normals, process=False)  # without its pictures
         placed.apply_transform(transform)
-        part, found = _part(placed, linear=suffix in ("glb", "gltf"))
+        part, found, left_out = surface(placed, geometry, pictures, linear=suffix in ("glb", "gltf"))
+        tinted = tinted or left_out
         material = found if found is not None and not any(not part.plain for part in parts) else material
         parts.append(part)
+    if tinted:
+        warnings.append(f"{path.name} tints its texture with colours per vertex, which is not honoured: the texture is used as it is")
     return parts, material
-
-
-class _Resolver:
-    """Finds the files that a mesh file names: beside it, also where the name is escaped as in a web address."""
-
-    def __init__(self, path: Path) -> None:
-        self.folder = path.parent
-        self.missing: dict[str, None] = {}  # each name once, in order
-
-    def get(self, name: str) -> bytes:
-        """The bytes of a file beside the mesh."""
-        beside = self.folder / name
-        found = beside if beside.is_file() else self.folder / unquote(name)
-        if not found.is_file():
-            self.missing[name.strip()] = None
-            raise FileNotFoundError(f"{name} is missing beside it")
-        return found.read_bytes()
-
-    __getitem__ = get
-
-
-def _part(geometry: Any, linear: bool) -> tuple[Part, tuple[float, float] | None]:
-    """One piece of surface with its colours, whatever way they are given."""
-    faces = np.asarray(geometry.faces, np.int64)
-    part = Part(np.asarray(geometry.vertices, np.float64), faces)
-    if "vertex_normals" in geometry._cache.cache and len(geometry.vertex_normals) == len(part.vertices):
-        part.normals = np.asarray(geometry.vertex_normals, np.float64)
-    visual = geometry.visual
-    if visual.kind in ("vertex", "face"):
-        colors = np.asarray(visual.vertex_colors if visual.kind == "vertex" else visual.face_colors)[:, :3] / 255.0
-        corner = colors[faces] if visual.kind == "vertex" else np.repeat(colors[:, None], 3, 1)
-        part.image, part.corner_uv = painted_corners(_encode(corner) if linear else corner, MAX_TEXTURE)
-        return part, None
-    material = getattr(visual, "material", None)
-    if material is None:
-        return part, None
-    pbr = material if hasattr(material, "baseColorTexture") else None
-    picture = pbr.baseColorTexture if pbr is not None else getattr(material, "image", None)
-    factor = _factor(pbr.baseColorFactor) if pbr is not None else None
-    uv = getattr(visual, "uv", None)
-    if picture is not None and uv is not None and len(uv) == len(part.vertices) and np.isfinite(uv).all():
-        part.image = _tinted(picture.convert("RGB"), factor)
-        part.corner_uv = np.stack([uv[:, 0], 1 - uv[:, 1]], 1)[faces]  # trimesh counts v from the bottom
-        part.normal_image = pbr.normalTexture.convert("RGB") if pbr is not None and pbr.normalTexture is not None else None
-    elif factor is not None:
-        part.flat = tuple(_encode(factor))
-    elif pbr is None and getattr(material, "diffuse", None) is not None and not _default(material):
-        part.flat = tuple(np.asarray(material.diffuse[:3]) / 255.0)
-    return part, _metallic_roughness(pbr)
-
-
-def _metallic_roughness(pbr: Any) -> tuple[float, float] | None:
-    """The factors of a PBR material; glTF's defaults (1, 1) describe no real object's metal map, so a map keeps ours."""
-    if pbr is None or pbr.metallicRoughnessTexture is not None or pbr.metallicFactor is None:
-        return None
-    return float(pbr.metallicFactor), float(1.0 if pbr.roughnessFactor is None else pbr.roughnessFactor)
-
-
-def _default(material: Any) -> bool:
-    """Whether a material is the one that the reader makes up when a file has none."""
-    import trimesh
-
-    return bool(np.array_equal(material.diffuse, trimesh.visual.material.SimpleMaterial().diffuse)) and not getattr(material, "name", None)
-
-
-def _factor(value: Any) -> NDArray[np.float64] | None:
-    """(3,) linear colour factor 0..1, or None."""
-    if value is None:
-        return None
-    factor = np.asarray(value)
-    return (factor[:3] / 255.0 if factor.dtype.kind in "ui" else factor[:3].astype(np.float64)).clip(0, 1)
-
-
-def _tinted(image: Image.Image, factor: NDArray[np.float64] | None) -> Image.Image:
-    """A texture multiplied, in linear light, with its material's factor."""
-    if factor is None or bool((factor > 0.999).all()):
-        return image
-    levels = np.arange(256) / 255.0
-    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    table = np.concatenate([_encode(linear * channel) * 255 + 0.5 for channel in factor])
-    return image.point(table.astype(np.uint8).tolist())
-
-
-def _encode(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear light to sRGB."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
-
-
-def _scene_tree(path: Path, suffix: str, warnings: list[str]) -> tuple[dict[str, Any], bytes]:
-    """The JSON of a glTF or GLB file, and the bytes after it; says so when it needs a decompressor, instead of finding no faces in it.
-
-    Raises:
-        InputError: compressed, or no glTF.
-    """
-    data, rest = path.read_bytes(), b""
-    if suffix == "glb":
-        if len(data) < 20 or data[:4] != b"glTF":
-            raise InputError(f"the mesh {path} is not a GLB file", "check the file, or export it again")
-        end = 20 + struct.unpack("<I", data[12:16])[0]
-        data, rest = data[20:end], data[end:]
-    tree = json.loads(data)
-    if not isinstance(tree, dict):
-        raise InputError(f"the mesh {path} is not glTF", "check the file, or export it again")
-    for name in _COMPRESSIONS:
-        if name in tree.get("extensionsRequired", []):
-            raise InputError(f"the mesh {path} is compressed with {name}", "export it without compression")
-    if len(tree.get("scenes", [])) > 1:
-        warnings.append(f"{path.name} has {len(tree['scenes'])} scenes: only the one that is shown first is read")
-    return tree, rest
-
-
-def _with_scene(tree: dict[str, Any], rest: bytes, suffix: str) -> bytes:
-    """The bytes of a file that names no scene, which glTF allows, with one that holds all nodes."""
-    children = {child for node in tree["nodes"] for child in node.get("children", [])}
-    scene = {"nodes": [number for number in range(len(tree["nodes"])) if number not in children]}
-    text = json.dumps({**tree, "scenes": [scene], "scene": 0}).encode()
-    if suffix == "gltf":
-        return text
-    text += b" " * (-len(text) % 4)
-    return struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A) + text + rest

@@ -170,7 +170,8 @@ def _best(position, quadric, u, v):
     squared = _squared(position[u, 0] - position[v, 0], position[u, 1] - position[v, 1], position[u, 2] - position[v, 2])
     qxx, qxy, qxz = quadric[u, 0] + quadric[v, 0], quadric[u, 1] + quadric[v, 1], quadric[u, 2] + quadric[v, 2]
     qyy, qyz, qzz = quadric[u, 3] + quadric[v, 3], quadric[u, 4] + quadric[v, 4], quadric[u, 5] + quadric[v, 5]
-    qx, qy, qz, q1 = quadric[u, 6] + quadric[v, 6], quadric[u, 7] + quadric[v, 7], quadric[u, 8] + quadric[v, 8], quadric[u, 9] + quadric[v, 9]
+    qx, qy, qz = quadric[u, 6] + quadric[v, 6], quadric[u, 7] + quadric[v, 7], quadric[u, 8] + quadric[v, 8]
+    q1 = quadric[u, 9] + quadric[v, 9]
     pull = _PULL * (qxx + qyy + qzz) + 1e-30
     a, b, c, d, e, f = qxx + pull, qxy, qxz, qyy + pull, qyz, qzz + pull
     rx, ry, rz = pull * mx - qx, pull * my - qy, pull * mz - qz
