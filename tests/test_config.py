@@ -79,3 +79,18 @@ def test_a_bare_number_is_a_weight_that_does_not_move(tmp_path):
     assert (told.refine.sdf_sign.start, told.refine.sdf_sign.end) == (0.1, 0.1)
     with pytest.raises(ConfigError):
         config.load("standard", ["fit.depth=much"])
+
+
+def test_an_emptied_section_changes_nothing_and_a_ramp_is_a_number(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("fit:\n# steps: 3\n")
+    assert config.load(str(path)).fit == config.load().fit
+    path.write_text("refine: {sdf_sign: [1, 2]}\n")
+    with pytest.raises(ConfigError, match=r"refine.sdf_sign is neither"):
+        config.load(str(path))
+
+
+def test_an_empty_value_is_an_empty_text():
+    assert config.load("standard", ["segment.pick="]).segment.pick == ""
+    with pytest.raises(ConfigError, match=r"fit.steps"):
+        config.load("standard", ["fit.steps="])

@@ -139,3 +139,20 @@ def test_unfinished_and_foreign_folders_say_so(run: Path, tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="is not a run folder"):
         convert(tmp_path / "folder", [tmp_path / "x.obj"])
+
+
+def test_a_mesh_of_one_colour_gets_room_for_its_new_charts(asset: TexturedMesh) -> None:
+    plain = replace(asset, base_color=torch.full((2, 2, 3), 0.4), normal_map=None)
+    made = fewer_faces(plain, 200, None)
+    assert isinstance(made, TexturedMesh) and made.base_color.shape[0] == 64
+    assert float((made.base_color - 0.4).abs().max()) < 0.01
+
+
+def test_a_normal_map_that_is_left_out_is_told(asset: TexturedMesh, tmp_path: Path) -> None:
+    mapped = replace(asset, normal_map=torch.tensor([0.5, 0.5, 1.0]).expand(SIZE, SIZE, 3).contiguous())
+    path, warnings = tmp_path / "a.glb", []
+    save_mesh(path, mapped)
+    convert(path, [tmp_path / "same.glb"], warnings=warnings)
+    assert not warnings
+    convert(path, [tmp_path / "small.glb"], texture_size=128, warnings=warnings)
+    assert len(warnings) == 1 and "normal map" in warnings[0]

@@ -11,8 +11,9 @@ from PIL import Image
 
 from img23d import config, pipeline
 from img23d.errors import InputError, OutputError
-from img23d.record import Given, reopen
-from img23d.refinement import refine_mesh, refine_run
+from img23d.io.meshes import load_mesh
+from img23d.record import Given, keep, reopen, targets_for
+from img23d.refinement import content, place_of, refine_mesh, refine_run
 
 SMALL = [
     "threads=1",
@@ -194,6 +195,25 @@ def test_parts_size_and_place_of_a_mesh_are_kept_and_its_run_can_be_used_again(r
     again = refine_run(run, config.replace(run.config, texture=config.replace(run.config.texture, size=64)))
     assert set(again.seconds) == {"retexture", "export"} and again.path == result.path
     assert reopen(result.run_folder).name == "rings.stl"
+
+
+def test_a_mesh_whose_textures_are_gone_is_not_reopened_without_them(rings, tmp_path):
+    """Its run knows what colours it was made with; nothing is replaced by a grey copy."""
+    settings = config.load("draft", SMALL)
+    source = tmp_path / "inbox" / "rings.obj"
+    source.parent.mkdir()
+    shape = trimesh.load(rings)
+    uv = np.random.default_rng(0).random((len(shape.vertices), 2))
+    shape.visual = trimesh.visual.TextureVisuals(uv, image=Image.new("RGB", (8, 8), (200, 30, 30)))
+    shape.export(source)
+    made, targets = load_mesh(source), targets_for(source, tmp_path / "out", ())
+    targets.folder.mkdir(parents=True)
+    keep(targets, source, Given(), "key", settings, place=place_of(made.mesh), content=content(made))
+    assert content(load_mesh(reopen(targets.folder).source)) == reopen(targets.folder).content
+    source.parent.rename(tmp_path / "archive")
+    with pytest.raises(InputError, match="colours of"):
+        refine_run(reopen(targets.folder), settings)
+    assert not targets.files[0].exists()
 
 
 def test_refining_a_result_leaves_the_run_that_made_it(finished, tmp_path):

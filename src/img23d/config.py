@@ -188,13 +188,16 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
         ) from error
     if not isinstance(chosen, DictConfig):
         raise ConfigError(f"preset {path} is not a mapping of options", "img23d presets show standard has the form")
-    chosen.pop("description", None)
+    for name in ["description", *(name for name in chosen if chosen[name] is None)]:  # a section whose options are all commented out
+        chosen.pop(name, None)
     for key in [key for key in _leaves(OmegaConf.to_container(chosen)) if f"{key}.start" in known]:
         value = OmegaConf.select(chosen, key)
+        if not isinstance(value, int | float):
+            raise ConfigError(f"preset {path.name}: {key} is neither a number nor a ramp", f"img23d presets show standard has {key}")
         OmegaConf.update(chosen, key, {"start": value, "end": value})
     for key in _leaves(OmegaConf.to_container(chosen)):
         _check_key(key, known, f"preset {path.name}")
-    return replace(_merged([tree, chosen], overrides, path.stem), preset=path.stem)
+    return replace(_merged([tree, chosen], overrides, path.stem if path.stem in preset_names() else "standard"), preset=path.stem)
 
 
 def changed(config: Config, overrides: Iterable[str]) -> Config:
@@ -223,7 +226,7 @@ def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
             items.extend(f"{key.strip()}.{end}={value}" for end in ("start", "end"))
             continue
         _check_key(key.strip(), known, "--set")
-        items.append(f"{key.strip()}={value}")
+        items.append(f"{key.strip()}={value if value.strip() else repr('')}")  # nothing is an empty text, not YAML's null
     try:
         config = OmegaConf.to_object(OmegaConf.merge(*trees, OmegaConf.from_dotlist(items)))
     except (errors.OmegaConfBaseException, YAMLError) as error:

@@ -19,6 +19,7 @@ from img23d.scene import Mesh, TexturedMesh
 from img23d.stages import artifacts
 
 Report = Callable[[str, float, str], None]
+ROOM = 64  # texels along each side of a new texture, at least: a mesh of one colour may have had a picture of two
 
 
 def silent(stage: str, fraction: float, text: str) -> None:
@@ -66,7 +67,10 @@ def convert(
         asset: TexturedMesh | Mesh = run_asset(source, run, faces, texture_size, report)
         size_mm, up = run.config.export.size_mm if size_mm is None else size_mm, up or run.config.export.up
     else:
-        asset = fewer_faces(load_mesh(source, warnings), faces, texture_size, report)
+        loaded = load_mesh(source, warnings)
+        asset = fewer_faces(loaded, faces, texture_size, report)
+        if isinstance(loaded, TexturedMesh) and loaded.normal_map is not None and asset is not loaded and warnings is not None:
+            warnings.append(f"the normal map of {source.name} belongs to its old texture coordinates: it is left out")
     report("write", 0.0, "")
     units = source.suffix.lower() in UNITLESS and source.is_file()
     written = save_together(asset, targets, size_mm or None, up or "y", force, keep_units=units)
@@ -135,5 +139,7 @@ def fewer_faces(asset: TexturedMesh | Mesh, faces: int | None, texture_size: int
     size = texture_size or max(asset.base_color.shape[:2])
     if reduced is mesh and size == max(asset.base_color.shape[:2]):
         return asset
+    if texture_size is None:  # one colour needs no more than a few texels, its charts do
+        size = max(size, ROOM)
     report("texture", 0.0, "")
     return transfer_texture(asset, reduced, size)

@@ -188,7 +188,7 @@ def generate_into(
     known = photo.alpha if mask is None else mask
     maps = Maps(
         mask,
-        None if given.depth is None else load_depth(given.depth, size, mask=known),
+        None if given.depth is None else load_depth(given.depth, size, mask=known, disparity=config.estimate.depth_convention == "disparity"),
         None if given.normal is None else load_normal(given.normal, size, known),
     )
     if given.elevation_deg is not None:

@@ -116,7 +116,7 @@ def beside(target: Path) -> list[Path]:
 
 def keep(
     targets: Targets, source: Path, given: Given, source_key: str, config: Config, photo: Path | None = None, place: Place | None = None,
-    name: str = "",
+    name: str = "", content: str = "",
 ) -> None:  # fmt: skip
     """Copy the inputs into the run folder and write down the resolved options.
 
@@ -129,6 +129,7 @@ def keep(
         photo: of the mesh that is refined.
         place: where that mesh was, for a run that refines one.
         name: of the source, where it is a copy that another run kept.
+        content: hash of that mesh and its colours, whatever files they were read from.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -150,6 +151,7 @@ def keep(
             "name": name or readable_stem(source) + source.suffix,
             "origin": "" if place is None else os.path.abspath(source),
             "place": None if place is None else asdict(place),
+            "content": content,
             "inputs": names,
             "fov_deg": given.fov_deg,
             "elevation_deg": given.elevation_deg,
@@ -176,6 +178,7 @@ class Reopened:
     config: Config
     photo: Path | None = None
     place: Place | None = None
+    content: str = ""
 
 
 def reopen(folder: Path) -> Reopened:
@@ -197,13 +200,13 @@ def reopen(folder: Path) -> Reopened:
     return Reopened(
         with_companions(inputs["source"], Path(record.get("origin", ""))) if place else inputs["source"],
         record["name"], given, targets, restored(Config(), record["config"]), inputs.get("photo"),
-        None if place is None else Place(tuple(place["middle"]), place["scale"]),
+        None if place is None else Place(tuple(place["middle"]), place["scale"]), record.get("content", ""),
     )  # fmt: skip
 
 
 def with_companions(copy: Path, origin: Path) -> Path:
     """The copied mesh, or the original of a text format, beside which its materials and pictures lie, while that is the same."""
-    same = copy.suffix in (".obj", ".gltf") and origin.is_file() and file_digest(origin) == file_digest(copy)
+    same = copy.suffix in (".obj", ".gltf", ".ply") and origin.is_file() and file_digest(origin) == file_digest(copy)
     return origin if same else copy
 
 

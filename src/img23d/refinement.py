@@ -54,7 +54,7 @@ def refine_run(run: Reopened, config: Config, context: Context | None = None, re
         config: the run's options with the changes made.
     """
     if run.place is not None:
-        return refine_into(run.source, run.targets, config, run.photo, run.given, True, context, report, run.name)
+        return refine_into(run.source, run.targets, config, run.photo, run.given, True, context, report, run.name, run.content)
     return generate_into(run.source, run.targets, config, run.given, True, context, report, run.name)
 
 
@@ -95,19 +95,24 @@ def renamed(out: Path) -> Path:
 
 def refine_into(
     mesh_path: Path, targets: Targets, config: Config, photo_path: Path | None, given: Given, force: bool, context: Context | None,
-    report: Report, name: str = "",
+    report: Report, name: str = "", known: str = "",
 ) -> Result:  # fmt: skip
-    """`refine_mesh` with the run folder and the files already decided."""
+    """`refine_mesh` with the run folder and the files already decided; ``known`` is the content that the mesh must still have."""
     context = replace(context or open_context(config), warnings=[])
     source = load_mesh(mesh_path, context.warnings)
-    inputs = [content(source), photo_path and file_digest(photo_path), given.digests(), given.elevation_deg, given.fov_deg]
+    found = content(source)
+    if known and found != known:
+        raise InputError(
+            f"the colours of {mesh_path} are not those that this run was made with", "put its textures back beside it, or refine it anew"
+        )
+    inputs = [found, photo_path and file_digest(photo_path), given.digests(), given.elevation_deg, given.fov_deg]
     source_key = digest(__version__, "refine", inputs, config.seed, context.device.type)
     with claimed(targets.folder):
         check_existing(targets, source_key, force)
         steps = Steps(Run(targets.folder, source_key), config, context, report)
         shape = source.mesh if isinstance(source, TexturedMesh) else source
         place = place_of(shape)
-        keep(targets, mesh_path, given, source_key, config, photo_path, place, name)
+        keep(targets, mesh_path, given, source_key, config, photo_path, place, name, found)
         inside = Mesh((shape.vertices - shape.vertices.new_tensor(place.middle)) * place.scale, shape.faces)
         placed = (replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside).to(context.device)
         photo = None if photo_path is None else cut_out(photo_path, given, config, steps)

@@ -12,7 +12,7 @@ from typing import Literal
 
 Kind = Literal["embedded", "background", "depth", "normal", "novel-view", "diffusion"]
 
-DIFFUSERS = ("model_index.json", "scheduler/*.json", "tokenizer/*", "feature_extractor/*.json", "*/config.json", "*/*.safetensors")
+DIFFUSERS = ("model_index.json", "scheduler/*.json", "tokenizer/*", "feature_extractor*/*.json", "*/config.json", "*/*.safetensors")
 DIFFUSERS_FP16 = (*DIFFUSERS[:-1], "*/*.fp16.safetensors")
 TRANSFORMERS = ("config.json", "preprocessor_config.json", "model.safetensors")
 SAFE = ("*.json", "*.txt", "*.safetensors", "*.onnx")
@@ -97,7 +97,7 @@ TABLE = (
     Weights("marigold-normals", "normal", "prs-eth/marigold-normals-v1-1", "Open RAIL++-M", False, "normals by diffusion", 2600,
             files=DIFFUSERS_FP16, note=MARIGOLD_CARD),
     Weights("marigold-depth-v1-0", "depth", "prs-eth/marigold-depth-v1-0", "Apache-2.0", True, "depth by diffusion, first version", 2600,
-            "126ae84ebbc50da862470d035e59cbf82f210d39", DIFFUSERS_FP16),
+            files=DIFFUSERS_FP16, note="half precision was added after its first commits; its index may name MarigoldPipeline"),
     Weights("marigold-depth-lcm", "depth", "prs-eth/marigold-depth-lcm-v1-0", "Apache-2.0", False, "depth by diffusion, 1-4 steps", 2600,
             files=DIFFUSERS_FP16, note=MARIGOLD_CARD),
     Weights("marigold-normals-lcm", "normal", "prs-eth/marigold-normals-lcm-v0-1", "Apache-2.0", False, "normals by diffusion, 1-4 steps",
@@ -115,9 +115,9 @@ TABLE = (
     Weights("zero123-xl", "novel-view", "bennyguo/zero123-xl-diffusers", "MIT code; weights not stated", False, "one view to another view",
             0, "ae385edfaf74c677408f96bd04b513483bd326ac", (*DIFFUSERS_FP16, PROJECTION), ("ashawkey/zero123-xl-diffusers",)),
     Weights("stable-zero123", "novel-view", "ashawkey/stable-zero123-diffusers", "Stability AI non-commercial research", False,
-            "one view to another view", files=(*DIFFUSERS_FP16, PROJECTION), note="its pose input differs from zero123's"),
+            "one view to another view", files=DIFFUSERS, note="its pose input differs from zero123's"),
     Weights("zero123plus", "novel-view", "sudo-ai/zero123plus-v1.2", "CC-BY-NC-4.0", False, "one view to six views", files=DIFFUSERS,
-            fallbacks=("sudo-ai/zero123plus-v1.1",)),
+            note="v1.1 has other elevations and is no replacement"),
     Weights("mvdream", "novel-view", "ashawkey/mvdream-sd2.1-diffusers", "Open RAIL-M", True, "text to four views", files=DIFFUSERS,
             note=OWN_LAYOUT),
     Weights("imagedream", "novel-view", "ashawkey/imagedream-ipmv-diffusers", "Open RAIL-M", True, "one view and text to four views",

@@ -291,6 +291,10 @@ def test_fetch_tries_fallbacks_then_says_why(server: http.server.ThreadingHTTPSe
     source = transformer_folder(tmp_path / "source")
     entry = Weights("gone", "depth", "org/gone", "MIT", True, "test", fallbacks=("org/model",))
     with pytest.raises(WeightsError, match=r"gone cannot be fetched: org/gone: .*; org/missing: "):
-        fetch(Weights("gone", "depth", "org/gone", "MIT", True, "test", fallbacks=("org/missing",)), mirror="http://127.0.0.1:9")
+        fetch(Weights("gone", "depth", "org/gone", "MIT", True, "test", fallbacks=("org/missing",)), mirror=address(server))
+    with pytest.raises(WeightsError, match=r"gone cannot be fetched: org/gone: ") as unreachable:
+        fetch(entry, mirror="http://127.0.0.1:9")
+    assert "org/model" not in unreachable.value.message, "nobody else's takes the place of one that does not answer"
     server.files.update({file.name: file.read_bytes() for file in source.iterdir()})  # type: ignore[attr-defined]
-    assert fetch(entry, mirror=address(server)).path.name == COMMIT
+    found = fetch(entry, mirror=address(server))
+    assert found.path.name == COMMIT and "from org/model" in found.place

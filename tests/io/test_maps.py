@@ -140,3 +140,11 @@ def test_useless_maps_are_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words) as caught:
             load(tmp_path / name, SIZE)
         assert "\n" not in caught.value.message and caught.value.hint
+
+
+def test_disparity_that_is_not_finite_counts_as_far(tmp_path: Path) -> None:
+    values = np.linspace(1, 2, SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.float32)
+    values[0, 0] = np.nan
+    np.save(tmp_path / "d.npy", values)
+    loaded = load_depth(tmp_path / "d.npy", SIZE, disparity=True)
+    assert float(loaded[0, 0]) == float(loaded.min()) and float(loaded[-1, -1]) == 2.0

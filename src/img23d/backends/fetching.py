@@ -52,7 +52,8 @@ def fetch(entry: Weights, offline: bool = False, commercial_ok: bool = False, mi
     files = model_files.model_files(target)
     with claimed(cache_dir(), wait=True):
         _record(entry, source, revision, target, files)
-    return Found(target, "rembg's folder" if entry.single_file else "Hugging Face cache", revision)
+    place = "Hugging Face cache" if source == entry.repo else f"Hugging Face cache, from {source}, which is not pinned"
+    return Found(target, "rembg's folder" if entry.single_file else place, revision)
 
 
 def _record(entry: Weights, source: str, revision: str, target: Path, files: list[Path]) -> None:
@@ -135,9 +136,17 @@ def _snapshot(entry: Weights, mirror: str) -> tuple[Path, str]:
             failures.append(f"{repo}: gated; accept its licence on its page, then hf auth login")
         except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.RevisionNotFoundError, OSError, ValueError) as error:
             failures.append(f"{repo}: {(str(error).strip().splitlines() or [type(error).__name__])[0]}")
+            if not _is_gone(error, errors.RepositoryNotFoundError):
+                break  # the publisher's own is there but does not answer: nobody else's takes its place
         else:
             return Path(path), repo
     raise WeightsError(f"{entry.name} cannot be fetched: {'; '.join(failures)}", _other_ways(entry))
+
+
+def _is_gone(error: BaseException, not_found: type[BaseException]) -> bool:
+    """Whether a hub says that it has no such repository."""
+    answers = [error, *([error.__cause__] if error.__cause__ else [])]
+    return any(isinstance(one, not_found) or getattr(getattr(one, "response", None), "status_code", 0) == 404 for one in answers)
 
 
 def _other_ways(entry: Weights) -> str:

@@ -20,6 +20,7 @@ from img23d.backends.monocular import Geometry, facing, from_disparity
 from img23d.errors import BackendError, WeightsError
 
 PIPELINES = ("MarigoldDepthPipeline", "MarigoldNormalsPipeline")
+OLD_NAMES = {"MarigoldPipeline": "MarigoldDepthPipeline"}  # as the first version's index names it
 DEPTH_SPREAD = 0.05  # an ensemble that disagrees by this share of the depth range is believed half
 NORMAL_SPREAD = 0.1  # likewise for normals: mean angle over pi, so about 18 degrees
 
@@ -104,6 +105,7 @@ def pipeline_name(path: Path) -> str:
         kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "")
     except (OSError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path} has no readable model_index.json", "a folder in diffusers' layout is needed") from error
+    kind = OLD_NAMES.get(kind, kind)
     if kind not in PIPELINES:
         raise WeightsError(
             f"{path} holds a {kind or 'nameless pipeline'}, not one of {', '.join(PIPELINES)}", "img23d models lists Marigold's"

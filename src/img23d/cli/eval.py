@@ -18,7 +18,7 @@ def evaluate(
         str, typer.Option("--protocol", metavar="registered|syncdreamer", help="Register first, or as it stands.")
     ] = "registered",
     truth_yaw: Annotated[
-        float, typer.Option("--truth-yaw", metavar="DEGREES", help="Turn the truth about the up axis (syncdreamer).")
+        float, typer.Option("--truth-yaw", metavar="DEGREES", help="Turn the truth about the up axis: minus SyncDreamer's listed angle.")
     ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:

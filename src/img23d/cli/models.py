@@ -83,6 +83,8 @@ def fetch(
         if not entry.pinned and not quiet:
             typer.echo(f"{entry.name}: no fixed revision is known; the sha256 of what arrives is recorded", err=True)
         found = fetching.fetch(entry, offline, commercial_ok, mirror, fetching.no_progress if quiet else _percent(entry.name))
+        if ", from " in found.place and not quiet:
+            typer.echo(f"{entry.name}: {entry.repo} is gone; taken{found.place.partition(',')[2]}", err=True)
         typer.echo(found.path)
 
 

@@ -71,7 +71,8 @@ def registered(pred: Mesh, truth: Mesh, rasterizer: Rasterizer, seed: int = 0) -
         pred: the mesh to score, in any place, size and turn about the up axis.
         truth: what it should be.
 
-    Reference: the protocol that TripoSR (2024), section 4, describes; their code and list of objects are unpublished.
+    Reference: the protocol that TripoSR (2024), section 4, describes; their code and list of objects are unpublished. Differences to
+    what SF3D (2024) and its relatives say of theirs: size is fitted with the turn, and only points that are visible from outside count.
     """
     generator = np.random.default_rng(seed)
     pred, truth = box_normalized(pred), box_normalized(truth)
@@ -92,7 +93,7 @@ def syncdreamer(pred: Mesh, truth: Mesh, rasterizer: Rasterizer, truth_yaw_deg: 
     Overlap is measured on 64^3 voxels over [-1, 1]^3.
 
     Reference: Liu et al., SyncDreamer (2024), its published evaluation script. Differences: solids are what the visible surface
-    encloses instead of mesh2sdf's, and up is +Y.
+    encloses instead of mesh2sdf's, up is +Y, and ``truth_yaw_deg`` is minus the angle that the script lists for an object.
     """
     truth = turned(scaled_by(box_normalized(truth), 0.5), math.radians(truth_yaw_deg))
     cameras = orbit_degrees([22.5 * step for step in range(16)], 30.0, 1.5, SYNC_FOV_DEG)

@@ -41,7 +41,7 @@ class Decoded:
     Args:
         image: upright, of mode L, LA, RGB, RGBA, CMYK, LAB or F (0..1); CMYK and LAB only until `to_srgb`.
         size: (height, width) in the file, upright, before any reduction.
-        focal_35mm: focal length as on a 36 mm wide frame, from EXIF, or None.
+        focal_35mm: focal length as on 35 mm film (a diagonal of 43.27 mm), from EXIF, or None.
         profile: the embedded ICC profile, or None.
         warnings: one line each.
     """

@@ -33,7 +33,7 @@ class Photo:
     Args:
         rgb: (H, W, 3) float32, 0..1, sRGB-encoded, not multiplied by alpha.
         alpha: (H, W) float32, 0..1, or None when the file has no transparency worth the name.
-        focal_35mm: focal length as on a 36 mm wide frame, from EXIF, or None.
+        focal_35mm: focal length as on 35 mm film (a diagonal of 43.27 mm), from EXIF, or None.
         path: where it came from, or None for a picture made in memory.
         size: (height, width) of the file, upright, before any reduction.
         warnings: one line each: what was noticed and done while loading.

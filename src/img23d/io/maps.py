@@ -59,7 +59,7 @@ def load_mask(path: str | Path, size: Size) -> Tensor:
     return mask
 
 
-def load_depth(path: str | Path, size: Size, near: bool = False, mask: Tensor | None = None) -> Tensor:
+def load_depth(path: str | Path, size: Size, near: bool = False, mask: Tensor | None = None, disparity: bool = False) -> Tensor:
     """Load a depth map of any scale and offset: an 8 or 16-bit picture or a ``.npy`` array.
 
     Args:
@@ -67,10 +67,12 @@ def load_depth(path: str | Path, size: Size, near: bool = False, mask: Tensor | 
         size: (height, width) to bring it to: the photo's.
         near: bigger values are nearer (disparity) instead of farther.
         mask: (H, W) of ``size``; values outside it are not mixed into the object's when the map is resized.
+        disparity: the map holds inverse depths and is returned as such: bigger is nearer.
 
     Returns:
-        (H, W) float32, bigger is farther; 0..1 from pictures, the array's own values from ``.npy``. With ``near`` the values are
-        subtracted from their maximum. Values that are not finite become the farthest finite one.
+        (H, W) float32, bigger is farther unless ``disparity``; 0..1 from pictures, the array's own values from ``.npy``. With ``near`` the values are
+        subtracted from their maximum. Values that are not finite become the farthest finite one: the largest, or the smallest where
+        ``disparity`` is kept.
 
     Raises:
         InputError: unreadable, coloured, constant, or of another shape than the photo.
@@ -83,7 +85,8 @@ def load_depth(path: str | Path, size: Size, near: bool = False, mask: Tensor | 
         raise InputError(f"the depth map {path} has the same value everywhere", "use a map that varies, 16-bit if possible")
     if near:
         values = values[finite].max() - values
-    values = np.where(finite, values, values[finite].max()).astype(np.float32)
+    farthest = values[finite].min() if disparity and not near else values[finite].max()
+    values = np.where(finite, values, farthest).astype(np.float32)
     return _resize(torch.from_numpy(values)[..., None], size, mask)[..., 0]
 
 

@@ -17,6 +17,7 @@ from img23d.io.obj import obj_files
 from img23d.io.ply import ply_files
 from img23d.io.reading import load_mesh
 from img23d.io.stl import stl_bytes
+from img23d.run import readable_stem
 from img23d.scene import Mesh, TexturedMesh
 
 __all__ = ["FORMATS", "load_mesh", "mesh_format", "save_mesh", "save_together"]
@@ -82,7 +83,7 @@ def save_mesh(
         raise OutputError(f"the mesh for {path} has coordinates that are not finite numbers", "another size, or report this")
     stem = plain_stem(path)
     if format == "glb":
-        files = {path.name: glb_bytes(asset, extras, path.stem)}
+        files = {path.name: glb_bytes(asset, extras, readable_stem(path))}
     elif format == "stl":
         files = {path.name: stl_bytes(asset.mesh if isinstance(asset, TexturedMesh) else asset)}
     elif format == "gltf":

@@ -25,7 +25,7 @@ def viewer_html(asset: TexturedMesh | Mesh, title: str = "model") -> str:
     template = resources.files("img23d.io").joinpath("viewer.html").read_text(encoding="utf-8")
     model = base64.b64encode(glb_bytes(asset, name=title)).decode()
     before, after = template.split("{{model}}")
-    names = {"{{title}}": html.escape(title), "{{file}}": f"{plain_name(Path(title).stem) or 'model'}.glb"}
+    names = {"{{title}}": html.escape(title), "{{file}}": f"{plain_name(title) or 'model'}.glb"}
     for placeholder, value in names.items():
         before, after = before.replace(placeholder, value), after.replace(placeholder, value)
     return before + model + after

@@ -32,7 +32,7 @@ class Maps:
 
     Args:
         mask: (H, W) coverage 0..1.
-        depth: (H, W), bigger is farther, any scale and offset.
+        depth: (H, W), any scale and offset; bigger is farther, or nearer where `config.Estimate.depth_convention` is disparity.
         normal: (H, W, 3) unit, camera frame (x right, y up, z towards the viewer).
     """
 
