@@ -185,10 +185,10 @@ def generate_into(
     photo = load_photo(photo_path)
     size = (photo.rgb.shape[0], photo.rgb.shape[1])
     mask = None if given.mask is None else load_mask(given.mask, size)
-    known = photo.alpha if mask is None else mask
+    known, disparity = photo.alpha if mask is None else mask, config.estimate.depth_convention == "disparity"
     maps = Maps(
         mask,
-        None if given.depth is None else load_depth(given.depth, size, mask=known, disparity=config.estimate.depth_convention == "disparity"),
+        None if given.depth is None else load_depth(given.depth, size, mask=known, disparity=disparity),
         None if given.normal is None else load_normal(given.normal, size, known),
     )
     if given.elevation_deg is not None:

@@ -70,9 +70,9 @@ def load_depth(path: str | Path, size: Size, near: bool = False, mask: Tensor | 
         disparity: the map holds inverse depths and is returned as such: bigger is nearer.
 
     Returns:
-        (H, W) float32, bigger is farther unless ``disparity``; 0..1 from pictures, the array's own values from ``.npy``. With ``near`` the values are
-        subtracted from their maximum. Values that are not finite become the farthest finite one: the largest, or the smallest where
-        ``disparity`` is kept.
+        (H, W) float32, bigger is farther unless ``disparity``; 0..1 from pictures, the array's own values from ``.npy``. With ``near``
+        the values are subtracted from their maximum. Values that are not finite become the farthest finite one: the largest, or the
+        smallest where ``disparity`` is kept.
 
     Raises:
         InputError: unreadable, coloured, constant, or of another shape than the photo.

@@ -37,7 +37,8 @@ def unwrap(mesh: Mesh, size: int, padding: int = 4) -> tuple[Tensor, Tensor]:
     if len(mesh.faces) == 0:
         raise ValueError("cannot unwrap a mesh without faces")
     if not 0 <= padding < size / 8:
-        raise ConfigError(f"a texture of {size} texels has no room for a padding of {padding}", f"a texture of at least {16 * padding} texels, or texture.padding={size // 16}")
+        hint = f"a texture of at least {16 * padding} texels, or texture.padding={size // 16}"
+        raise ConfigError(f"a texture of {size} texels has no room for a padding of {padding}", hint)
     vertices = mesh.vertices.detach().cpu().to(torch.float64).numpy()
     faces = mesh.faces.cpu().numpy()
     resolution = PACKING_RESERVE * size
