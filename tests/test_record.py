@@ -6,7 +6,7 @@ import pytest
 
 from img23d import config
 from img23d.errors import ConfigError, InputError, OutputError
-from img23d.record import Given, check_existing, keep, reopen, targets_for
+from img23d.record import Given, Place, check_existing, keep, reopen, targets_for
 
 
 def test_targets_follow_the_suffix():
@@ -94,3 +94,42 @@ def test_names_that_are_no_text_get_underscores(tmp_path):
 def test_a_folder_may_be_called_like_a_file(tmp_path):
     (tmp_path / "dir.glb").mkdir()
     assert targets_for(Path("mug.png"), tmp_path / "dir.glb").files == (tmp_path / "dir.glb" / "mug" / "mug.glb",)
+
+
+NAMING = {
+    "cup.obj": (b"mtllib my cup.mtl\nusemtl a\nv 0 0 0\n", {"my cup.mtl": b"newmtl a\n\tmap_Kd -s 1 1 1 wood.png\n", "wood.png": b""}),
+    "cup.gltf": (b'{"images": [{"uri": "my%20wood.png"}, {"uri": "data:image/png;base64,AA"}]}', {"my wood.png": b""}),
+    "cup.glb": (b'glTF\2\0{"images": [{"uri":"wood.png"}]}', {"wood.png": b""}),
+    "cup.ply": (b"ply\nformat ascii 1.0\ncomment TextureFile my wood.png\nend_header\n", {"my wood.png": b""}),
+}
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_a_mesh_is_reopened_where_the_files_are_that_it_names(tmp_path, name):
+    """A run that was recorded without its content: while they are there as before, and as something else once one of them is gone."""
+    data, companions = NAMING[name]
+    (tmp_path / "in").mkdir()
+    for file, content in {name: data, **companions}.items():
+        (tmp_path / "in" / file).write_bytes(content)
+    mesh, targets = tmp_path / "in" / name, targets_for(tmp_path / "in" / name, tmp_path / "out")
+    targets.folder.mkdir(parents=True)
+    keep(targets, mesh, Given(), "key", config.Config(), place=Place((0.0, 0.0, 0.0), 1.0))
+    run = reopen(targets.folder)
+    assert (run.source, run.content) == (mesh, "")
+    for file in companions:
+        (tmp_path / "in" / file).rename(tmp_path / "gone")
+        assert reopen(targets.folder).content == "unknown"
+        (tmp_path / "gone").rename(tmp_path / "in" / file)
+    (tmp_path / "in").rename(tmp_path / "archive")
+    run = reopen(targets.folder)
+    assert (run.source, run.content) == (targets.folder / f"source{mesh.suffix}", "unknown")
+
+
+def test_a_mesh_that_names_no_files_is_reopened_without_its_folder(tmp_path):
+    mesh = tmp_path / "cup.obj"
+    mesh.write_bytes(b"v 0 0 0\n")
+    targets = targets_for(mesh, tmp_path / "out")
+    targets.folder.mkdir(parents=True)
+    keep(targets, mesh, Given(), "key", config.Config(), place=Place((0.0, 0.0, 0.0), 1.0))
+    mesh.unlink()
+    assert reopen(targets.folder).content == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -13,12 +14,16 @@ from typing import Any
 from img23d import __version__
 from img23d.config import Config
 from img23d.errors import ConfigError, InputError, OutputError
+from img23d.io.beside import Beside
 from img23d.io.files import plain_stem
 from img23d.run import file_digest, readable_stem
 
 RECORD = "run.json"
 FOV_DEG, ELEVATION_DEG = (1.0, 120.0), (-90.0, 90.0)
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
+# What names another file in a mesh file, or in its material library.
+NAMING = {".obj": rb"^mtllib[ \t]+(\S.*)", ".mtl": rb"^\s*map_Kd[ \t]+(\S.*)", ".ply": rb"^comment TextureFile[ \t]+(\S.*)"}
+NAMING |= dict.fromkeys((".gltf", ".glb"), rb'"uri"\s*:\s*"(?!data:)([^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -197,17 +202,32 @@ def reopen(folder: Path) -> Reopened:
     given = Given(inputs.get("depth"), inputs.get("normal"), inputs.get("mask"), record["fov_deg"], record["elevation_deg"])
     targets = Targets(folder, tuple(Path(os.path.normpath(folder / name)) for name in record["files"]))
     place = record.get("place")
+    source = with_companions(inputs["source"], Path(record.get("origin", ""))) if place else inputs["source"]
+    content = record.get("content", "")
+    if place and not content and not complete(source):
+        content = "unknown"  # as runs were recorded before: a mesh that may have lost its colours is not to pass for their source
     return Reopened(
-        with_companions(inputs["source"], Path(record.get("origin", ""))) if place else inputs["source"],
-        record["name"], given, targets, restored(Config(), record["config"]), inputs.get("photo"),
-        None if place is None else Place(tuple(place["middle"]), place["scale"]), record.get("content", ""),
+        source, record["name"], given, targets, restored(Config(), record["config"]), inputs.get("photo"),
+        None if place is None else Place(tuple(place["middle"]), place["scale"]), content,
     )  # fmt: skip
 
 
 def with_companions(copy: Path, origin: Path) -> Path:
-    """The copied mesh, or the original of a text format, beside which its materials and pictures lie, while that is the same."""
-    same = copy.suffix in (".obj", ".gltf", ".ply") and origin.is_file() and file_digest(origin) == file_digest(copy)
+    """The copied mesh, or the original, beside which its materials and pictures lie, while that is the same."""
+    same = copy.suffix in NAMING and origin.is_file() and file_digest(origin) == file_digest(copy)
     return origin if same else copy
+
+
+def complete(mesh: Path) -> bool:
+    """Whether all files are there that a mesh file, or a material library beside it, names."""
+    beside = Beside(mesh)
+    for written in re.findall(NAMING.get(mesh.suffix.lower(), b"(?!)"), mesh.read_bytes(), re.MULTILINE | re.IGNORECASE):
+        name = os.fsdecode(written).strip()
+        found = beside.find(name) or beside.find(name.split()[-1])  # what stands before it may be options or other names
+        library = found is not None and found.suffix.lower() == ".mtl" != mesh.suffix.lower()
+        if found is None or (library and not complete(found)):
+            return False
+    return True
 
 
 def restored(default: Any, values: dict[str, Any]) -> Any:

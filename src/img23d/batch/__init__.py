@@ -15,7 +15,7 @@ from typing import Any
 from img23d import __version__
 from img23d.backends.doctor import usable_cores
 from img23d.batch.items import Item, find_items, shard
-from img23d.batch.report import Entry, Report, finished_before, owners_before
+from img23d.batch.report import Entry, Report, finished_before, located, others_before, owners_before
 from img23d.batch.stopping import Stop, stop_signals
 from img23d.batch.workers import Attempt, Made, Observer, OpenWorker, Progress, Task, Work, run_here, run_processes
 from img23d.errors import ConfigError, OutputError
@@ -81,10 +81,12 @@ def run_batch(
     _check(jobs, out)
     earlier, owners = {} if force else finished_before(out), owners_before(out)
     facts = {"img23d": __version__, "preset": getattr(config, "preset", ""), "options": asdict(config)}
-    report = Report(out / report_name, [_first_entry(item, config, formats, earlier, owners) for item in items], facts)
+    entries = [_first_entry(item, config, formats, earlier, owners) for item in items]
+    photos = {item.name: located(item.photo) for item in items}
+    report = Report(out / report_name, entries, facts, others_before(out / report_name, photos))
     waiting = [item for item in items if report.entries[item.name].status == "waiting"]
     # What this photo made under this name before may be replaced; what another made is refused, as `generate` does.
-    tasks = [Task(item, out / item.name, formats, force or owners.get(item.name) == os.path.abspath(item.photo)) for item in waiting]
+    tasks = [Task(item, out / item.name, formats, force or owners.get(item.name) == photos[item.name]) for item in waiting]
     with claimed(out / report_name), stop_signals(at_once=jobs == 1) as stop:
         try:
             report.write()
@@ -130,9 +132,10 @@ def _first_entry(
     """Waiting, or skipped where an earlier run made the same thing under the same name; files keep their owner until they are replaced."""
     key = item_key(item, config, formats)
     before = earlier.get((key, item.name)) if key else None
-    if before is not None:
-        return replace(before, photo=str(item.photo), owner=os.path.abspath(item.photo), status="skipped")
-    return Entry(item.name, str(item.photo), key=key, owner=owners.get(item.name, ""))
+    owner = owners.get(item.name, "")
+    if before is not None:  # a photo that was moved takes its files along; a copy of one that is still there does not
+        return replace(before, photo=str(item.photo), owner=owner if os.path.exists(owner) else located(item.photo), status="skipped")
+    return Entry(item.name, str(item.photo), key=key, owner=owner)
 
 
 def _telling(report: Report, observer: Observer) -> Observer:
@@ -165,5 +168,5 @@ def _conclude(report: Report, ended: Attempt) -> Entry:
     assert ended.made is not None
     folder = report.path.parent
     outputs = {str(path.relative_to(folder) if path.is_relative_to(folder) else path): path.stat().st_size for path in ended.made.files}
-    owner = os.path.abspath(ended.task.item.photo)
+    owner = located(ended.task.item.photo)
     return report.update(name, status="done", seconds=seconds, owner=owner, outputs=outputs, warnings=ended.made.warnings)

@@ -7,14 +7,15 @@ import difflib
 import glob
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from img23d.batch.report import entries_before, located
 from img23d.errors import ConfigError, InputError
+from img23d.record import beside
 from img23d.run import readable_stem
 
 PHOTO_SUFFIXES = frozenset(
@@ -72,7 +73,8 @@ def find_items(sources: Iterable[str | Path]) -> list[Item]:
         items += _from_source(str(source))
     first: dict[Item, Item] = {}
     for item in items:
-        first.setdefault(replace(item, photo=Path(os.path.abspath(item.photo))), item)
+        files: dict[str, Any] = {kind: located(path) for kind, path in {"photo": item.photo, **item.maps()}.items()}
+        first.setdefault(replace(item, **files), item)
     unique = list(first.values())
     if not unique:
         raise InputError("the batch is empty", "name a folder with photos, a quoted pattern such as 'photos/*.jpg', or a manifest.csv")
@@ -87,7 +89,8 @@ def _from_source(source: str) -> list[Item]:
         except PermissionError as error:
             raise InputError(f"no permission to read the folder {source}", "check its permissions") from error
         if not found:
-            raise InputError(f"no photos in the folder {source}", f"photos end in {', '.join(sorted(PHOTO_SUFFIXES)[:8])}, ...")
+            endings = ", ".join(sorted(PHOTO_SUFFIXES)[:8])
+            raise InputError(f"no photos in the folder {source}", f"photos end in {endings}, ...; what img23d has made is none")
         return found
     if path.suffix.lower() in MANIFEST_SUFFIXES and not glob.has_magic(source):
         return list(read_manifest(path))
@@ -102,17 +105,20 @@ def _from_source(source: str) -> list[Item]:
 
 
 def _photos(paths: Iterable[Path]) -> list[Item]:
-    """Photos among paths, by suffix, sorted; hidden files and the pictures that runs have made are skipped."""
+    """Photos among paths, by suffix, sorted; hidden files and the pictures that img23d has made are skipped."""
     chosen = [p for p in paths if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith(".") and p.is_file()]
     runs = {folder for folder in {folder for path in chosen for folder in path.parents} if _is_run(folder)}
-    chosen = [path for path in chosen if not (runs.intersection(path.parents) or _is_texture(path))]
+    made = {picture for folder in {path.parent for path in chosen} for picture in _made(folder)}
+    chosen = [path for path in chosen if not (runs.intersection(path.parents) or path in made)]
     return [Item(path) for path in sorted(chosen, key=lambda p: (str(p.parent), p.name.casefold(), p.name))]
 
 
-def _is_texture(path: Path) -> bool:
-    """Whether a picture is the texture of an exported mesh beside it."""
-    name, _, ending = path.stem.rpartition("_base_color" if path.stem.endswith("_base_color") else "_normal")
-    return bool(name) and not ending and any(path.with_name(name + suffix).exists() for suffix in (".obj", ".gltf", ".ply"))
+def _made(folder: Path) -> Iterator[Path]:
+    """The textures of exported meshes that lie in a folder, and what the reports of batches into it name."""
+    for mesh in folder.glob("*"):
+        yield from beside(mesh)
+    for entry in entries_before(folder):
+        yield from (folder / name for name in entry.outputs)
 
 
 def _is_run(folder: Path) -> bool:
@@ -147,7 +153,7 @@ def read_manifest(path: Path) -> Iterator[Item]:
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     delimiter = ";" if ";" in (header := text.partition("\n")[0]) and "," not in header else ","
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, restkey="", skipinitialspace=True)
+    reader = csv.DictReader(text.split("\n"), delimiter=delimiter, restkey="", skipinitialspace=True)
     for row in reader:
         kept = {(key or "").strip(): value.strip() for key, value in row.items() if isinstance(value, str) and value.strip()}
         if row.get("") and any(row[""]):
@@ -157,7 +163,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(text.split("\n"), 1):  # JSON may hold separators that splitlines() takes for ends of lines
+    for line, content in enumerate(text.split("\n"), 1):  # names may hold separators that splitlines() takes for ends of lines
         if not content.strip():
             continue
         try:

@@ -56,11 +56,13 @@ class Report:
         path: of the JSON file.
         entries: in the order of the items.
         facts: what applies to the whole batch: version, preset, options.
+        others: what batches of other photos have written down before; kept while their files are.
     """
 
-    def __init__(self, path: Path, entries: Iterable[Entry], facts: dict[str, Any]) -> None:
+    def __init__(self, path: Path, entries: Iterable[Entry], facts: dict[str, Any], others: Iterable[Entry] = ()) -> None:
         self.path = path
         self.entries = {entry.name: entry for entry in entries}
+        self.others = tuple(others)
         self.facts = facts
         self.state: Literal["running", "finished", "interrupted"] = "running"
         self._started = time.monotonic()
@@ -101,7 +103,9 @@ class Report:
             OutputError: it cannot be written.
         """
         items = [asdict(entry) for entry in self.entries.values()]
+        others = [asdict(entry) for entry in self.others if self.entries.get(entry.name, entry).owner == entry.owner]
         content = {**self.facts, "state": self.state, "seconds": round(self.seconds, 2), "totals": self.totals(), "items": items}
+        content["others"] = others
         begun = time.monotonic()
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         try:
@@ -134,26 +138,54 @@ def finished_before(folder: Path) -> dict[tuple[str, str], Entry]:
 
 
 def owners_before(folder: Path) -> dict[str, str]:
-    """The owner of each name that earlier batches finished at least once, whatever became of it since."""
-    return {entry.name: entry.owner for entry in entries_before(folder) if entry.owner}
+    """The owner of each name that earlier batches finished at least once, whatever became of it since.
+
+    A file that has another size than the batch gave it comes from elsewhere, and is nobody's.
+    """
+    owned = (entry for entry in entries_before(folder) if entry.owner)
+    return {entry.name: entry.owner for entry in owned if intact(entry, folder, missing_too=True)}
+
+
+def others_before(path: Path, photos: dict[str, str]) -> list[Entry]:
+    """What a report that will be replaced says of files of other photos, one entry for each name.
+
+    Args:
+        path: of the report.
+        photos: located path of each photo that the new report is about, by name.
+    """
+    found = {entry.name: entry for entry in _read(path) if entry.owner and photos.get(entry.name) != entry.owner}
+    return list(found.values())
 
 
 def entries_before(folder: Path) -> Iterator[Entry]:
-    """All entries of the reports in a folder, in the order of their names; files that are no reports are passed over."""
-    for path in sorted(folder.glob("report*.json")):
-        try:
-            items = json.loads(path.read_text(encoding="utf-8"))["items"]
-            entries = [Entry(**{**item, "warnings": tuple(item["warnings"])}) for item in items]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        for entry in entries:  # reports of earlier versions name no owner
-            finished = entry.status in ("done", "skipped") and not entry.owner
-            yield replace(entry, owner=os.path.abspath(entry.photo)) if finished else entry
+    """All entries of the reports in a folder, the newest report last; files that are no reports are passed over."""
+    for path in sorted(folder.glob("report*.json"), key=os.path.getmtime):
+        yield from _read(path)
 
 
-def intact(entry: Entry, folder: Path) -> bool:
-    """Are all files of an entry there with the size that was written down?"""
+def _read(path: Path) -> Iterator[Entry]:
+    """The entries of a report, those of other photos last; none where it is missing or no report."""
     try:
-        return all((folder / name).stat().st_size == size for name, size in entry.outputs.items())
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = [Entry(**{**item, "warnings": tuple(item["warnings"])}) for item in [*content["items"], *content.get("others", [])]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    for entry in entries:  # reports of earlier versions name no owner
+        finished = entry.status in ("done", "skipped") and not entry.owner
+        yield replace(entry, owner=located(entry.photo)) if finished else entry
+
+
+def located(photo: Path | str) -> str:
+    """The one way to write a photo's path: absolute, through no linked folder; a link that is the photo itself is a photo of its own."""
+    folder, name = os.path.split(photo)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def intact(entry: Entry, folder: Path, missing_too: bool = False) -> bool:
+    """Are all files of an entry there with the size that was written down? With ``missing_too``, those that are there at all."""
+    try:
+        return all(
+            (missing_too and not (folder / name).exists()) or (folder / name).stat().st_size == size for name, size in entry.outputs.items()
+        )
     except OSError:
         return False

@@ -222,13 +222,11 @@ def _serve(pipe: Connection, open_worker: OpenWorker, config: Any, threads: int)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
-    try:
-        work = open_worker(config)
-    except Exception as error:
-        pipe.send(("unable", describe(error)))
-        return
-    try:
+    with suppress(EOFError, OSError):  # of the pipe: nobody is left to work for; what the work raises is caught where it is done
+        try:
+            work = open_worker(config)
+        except Exception as error:
+            pipe.send(("unable", describe(error)))
+            return
         while (task := pipe.recv()) is not None:
             pipe.send(("ended", attempt(work, task, lambda *content: pipe.send(("progress", content)))))
-    except (EOFError, ConnectionError):  # nobody is left to work for
-        return
