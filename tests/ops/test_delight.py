@@ -7,8 +7,9 @@ import torch
 import trimesh
 
 from img23d.backends.rasterizers import choose_rasterizer
-from img23d.ops.delight import find_light, find_lobe, relit, seen_normals, to_linear, to_srgb, without_light
+from img23d.ops.delight import find_light, find_lobe, relit, seen_normals, without_light
 from img23d.ops.normals import vertex_normals
+from img23d.ops.srgb import to_linear, to_srgb
 from img23d.scene import Mesh, Views
 from img23d.scene.cameras import orbit_degrees
 

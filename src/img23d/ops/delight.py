@@ -12,6 +12,7 @@ from img23d.ops.constants import constant
 from img23d.ops.defringe import spread_smoothly
 from img23d.ops.interpolate import fragments, interpolate, to_image
 from img23d.ops.raster import Rasterizer
+from img23d.ops.srgb import to_linear, to_srgb
 from img23d.scene import Cameras, Mesh, Views
 
 SIZE = 512  # longest side of the picture in which the light is sought, pixels
@@ -135,14 +136,3 @@ def without_light(views: Views, mesh: Mesh, normals: Tensor, rasterizer: Rasteri
 def relit(rgb: Tensor, log_shading: Tensor) -> Tensor:
     """(..., 3) sRGB colours in light exp(log_shading) times as strong, (...); what gets brighter than white is white."""
     return to_srgb(to_linear(rgb) * log_shading.exp()[..., None])
-
-
-def to_linear(srgb: Tensor) -> Tensor:
-    """sRGB-encoded 0..1 to linear light (IEC 61966-2-1)."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
-
-
-def to_srgb(linear: Tensor) -> Tensor:
-    """Linear light to sRGB-encoded 0..1 (IEC 61966-2-1)."""
-    linear = linear.clamp(0, 1)
-    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from img23d.backends.rasterizers import BackendRasterizer, choose_rasterizer
+from img23d.ops.srgb import to_linear, to_srgb
 from img23d.priors.objects import TrainingObject
 from img23d.priors.photo_lights import Lamps, Studio, lamps_of, reflected
 from img23d.scene import Cameras
@@ -93,17 +94,12 @@ class _Scene:
     rasterizer: BackendRasterizer = field(default_factory=lambda: choose_rasterizer("numba"))
 
 
-def to_linear(srgb: Tensor) -> Tensor:
-    """sRGB-encoded 0..1 to linear light."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055).clamp(min=0) ** 2.4)
-
-
 def develop(linear: Tensor, exposure: float = 1.0) -> Tensor:
     """Linear light to sRGB with a soft shoulder above 0.7, as cameras do, so that highlights don't clip hard."""
     light = (linear * exposure).clamp(min=0)
     knee = 0.7
     light = torch.where(light > knee, knee + (1 - knee) * (1 - torch.exp(-(light - knee) / (1 - knee))), light)
-    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp(min=1e-9) ** (1 / 2.4) - 0.055)
+    return to_srgb(light)
 
 
 def _gather(placed: tuple[Placed, ...]) -> _Scene:
