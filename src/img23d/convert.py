@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from img23d.backends.threads import repeatable
 from img23d.errors import InputError
 from img23d.io.files import check_output
 from img23d.io.meshes import UNITLESS, load_mesh, save_together
+from img23d.ops.crease import crease_normals
 from img23d.ops.decimate import decimate
 from img23d.ops.texture_transfer import transfer_texture
 from img23d.record import Reopened, reopen
@@ -39,6 +42,9 @@ def convert(
     warnings: list[str] | None = None,
 ) -> list[Path]:
     """Write a run's result, or a mesh file, in other formats.
+
+    A run's result is shaded as it was made; a mesh file by its own normals, or, where it has none or got new faces, with hard edges where
+    its faces meet at a sharp angle (`img23d.ops.crease`).
 
     Args:
         source: a run folder or a mesh file.
@@ -71,6 +77,7 @@ def convert(
         asset = fewer_faces(loaded, faces, texture_size, report)
         if isinstance(loaded, TexturedMesh) and loaded.normal_map is not None and asset is not loaded and warnings is not None:
             warnings.append(f"the normal map of {source.name} belongs to its old texture coordinates: it is left out")
+        asset = with_normals(asset)
     report("write", 0.0, "")
     units = source.suffix.lower() in UNITLESS and source.is_file()
     written = save_together(asset, targets, size_mm or None, up or "y", force, keep_units=units)
@@ -143,3 +150,15 @@ def fewer_faces(asset: TexturedMesh | Mesh, faces: int | None, texture_size: int
         size = max(size, ROOM)
     report("texture", 0.0, "")
     return transfer_texture(asset, reduced, size)
+
+
+def with_normals(asset: TexturedMesh | Mesh) -> TexturedMesh | Mesh:
+    """The same mesh with a normal at each corner: its file's own, else, as for all new faces, smooth up to the angle of a crease."""
+    mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
+    given = mesh.corner_normals
+    unknown = None if given is None else (given == 0).all(-1, keepdim=True)
+    if unknown is not None and not bool(unknown.any()):
+        return asset
+    found = crease_normals(mesh)
+    shaded = replace(mesh, corner_normals=found if given is None or unknown is None else torch.where(unknown, found, given))
+    return replace(asset, mesh=shaded) if isinstance(asset, TexturedMesh) else shaded

@@ -130,7 +130,8 @@ def _placed(asset: TexturedMesh | Mesh, scale: float, up: str) -> TexturedMesh |
         raise ValueError(f"up must be y or z, got {up!r}")
     mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
     turn = mesh.vertices.new_tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]] if up == "y" else [[1, 0, 0], [0, 0, 1], [0, -1, 0]])
-    moved = Mesh(mesh.vertices.detach() @ turn * scale, mesh.faces)
+    corners = None if mesh.corner_normals is None else mesh.corner_normals @ turn.to(mesh.corner_normals)
+    moved = Mesh(mesh.vertices.detach() @ turn * scale, mesh.faces, corners)
     if isinstance(asset, Mesh):
         return moved
     normals = None if asset.vertex_normals is None else asset.vertex_normals @ turn.to(asset.vertex_normals)

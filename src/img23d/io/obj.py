@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 import img23d
-from img23d.io.corners import shading_normals
+from img23d.io.corners import numbered_normals
 from img23d.io.textures import encode_textures
 from img23d.scene import Mesh, TexturedMesh
 
 
 def obj_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
-    """A mesh as OBJ: positions and normals shared across seams, texture coordinates per corner, so that it stays closed.
+    """A mesh as OBJ: positions shared across seams and hard edges, the rest numbered per corner, so that it stays closed.
 
     Args:
         asset: the mesh, in the unit and axes wanted in the file.
@@ -25,7 +25,8 @@ def obj_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
     lines = [f"# img23d {img23d.__version__}"]
     faces = mesh.faces.cpu().numpy() + 1
     files: dict[str, bytes] = {}
-    body = _rows("v", mesh.vertices.detach().cpu().to(torch.float64).numpy()) + _rows("vn", shading_normals(asset))
+    normals, normal_faces = numbered_normals(asset)
+    body = _rows("v", mesh.vertices.detach().cpu().to(torch.float64).numpy()) + _rows("vn", normals)
     if isinstance(asset, TexturedMesh):
         for role, picture in encode_textures(asset, lossless=True).items():
             files[f"{stem}_{role}{picture.suffix}"] = picture.data
@@ -33,10 +34,11 @@ def obj_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
         lines += [f"mtllib {stem}.mtl", "usemtl surface"]
         uv = asset.uv.detach().cpu().to(torch.float64).numpy()
         body += _rows("vt", np.stack([uv[:, 0], 1 - uv[:, 1]], 1))  # OBJ counts v from the bottom
-        columns = np.stack([faces, asset.uv_faces.cpu().numpy() + 1, faces], -1).reshape(len(faces), 9)
+        columns = np.stack([faces, asset.uv_faces.cpu().numpy() + 1, normal_faces + 1], -1).reshape(len(faces), 9)
         body += ["f {}/{}/{} {}/{}/{} {}/{}/{}".format(*row) for row in columns.tolist()]
     else:
-        body += ["f {}//{} {}//{} {}//{}".format(*row) for row in np.repeat(faces, 2, 1).tolist()]
+        columns = np.stack([faces, normal_faces + 1], -1).reshape(len(faces), 6)
+        body += ["f {}//{} {}//{} {}//{}".format(*row) for row in columns.tolist()]
     files[f"{stem}.obj"] = "\n".join([*lines, *body, ""]).encode()
     return files
 

@@ -23,6 +23,7 @@ from img23d.scene import Mesh, TexturedMesh
 
 READABLE = ("glb", "gltf", "obj", "off", "ply", "stl")
 STEP, ROUNDED = 2.0**-23, 1e-3  # of float32, as a share of a number; of a mesh's size, what may be rounded
+SHORT = 1e-6  # largest number in a normal that says nothing
 
 
 def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMesh | Mesh:
@@ -36,7 +37,8 @@ def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMe
         warnings: gets a line for every file that is named in it and missing, and for all that could not be read as it is meant.
 
     Returns:
-        A `TexturedMesh` where the file holds any colour, else a `Mesh`; seams are welded in ``mesh`` and kept in ``uv``.
+        A `TexturedMesh` where the file holds any colour, else a `Mesh`; seams are welded in ``mesh`` and kept in ``uv``, hard edges
+        in ``corner_normals``, where the file has normals.
 
     Raises:
         InputError: missing, damaged, of an unknown or compressed format, in need of an unknown extension, without faces, or with
@@ -101,7 +103,8 @@ def _join(path: Path, parts: list[Part], material: tuple[float, float], warnings
     if not np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any():
         raise InputError(f"the mesh {path} has no faces with an area", "use a surface mesh")
     used, compact = np.unique(faces[keep], return_inverse=True)
-    mesh = Mesh(torch.from_numpy(positions[used]).float(), torch.from_numpy(compact.reshape(-1, 3).astype(np.int64)))
+    normals = _corner_normals(parts, keep)
+    mesh = Mesh(torch.from_numpy(positions[used]).float(), torch.from_numpy(compact.reshape(-1, 3).astype(np.int64)), normals)
     if all(part.plain for part in parts):
         return mesh
     atlas = pack(parts, MAX_TEXTURE)
@@ -130,6 +133,46 @@ def _file_normals(parts: list[Part], rank: NDArray[np.int64], count: int, used: 
     return torch.from_numpy(total / np.maximum(length, 1e-12)).float() if bool((length > 1e-6).all()) else None
 
 
+def _corner_normals(parts: list[Part], keep: NDArray[np.bool_]) -> torch.Tensor | None:
+    """(F, 3, 3) the file's normals at the corners of the kept faces, zero where it has none; None where it has none at all."""
+    if all(part.normals is None for part in parts):
+        return None
+    given = [np.zeros((len(part.faces), 3, 3)) if part.normals is None else part.normals[part.faces] for part in parts]
+    normals = np.concatenate(given)[keep]
+    return torch.from_numpy(normals).float() if normals.any() else None
+
+
+def _own_normals(geometry: Any, whole: Any | None) -> NDArray[np.float64] | None:
+    """(N, 3) the file's normals at the vertices of a piece of it, not those that the reader works out when it is asked.
+
+    Args:
+        geometry: the reader's mesh.
+        whole: the same read without splitting its vertices at seams, for which the reader forgets their normals; None where it was not.
+    """
+    if "vertex_normals" in geometry._cache.cache:
+        return np.asarray(geometry.vertex_normals, np.float64)
+    normals = None if whole is None else _own_normals(whole, None)
+    if normals is None:
+        return None
+    made = np.zeros(geometry.vertices.shape)
+    made[np.asarray(geometry.faces).reshape(-1)] = normals[np.asarray(whole.faces).reshape(-1)]  # type: ignore[union-attr]
+    return made
+
+
+def _turned(normals: NDArray[np.float64], transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit normals (N, 3) of a surface moved by a (4, 4) transform, from any; zero for those that say nothing.
+
+    They turn as its cofactors do, the inverse transpose up to a factor, since uneven scales tilt them.
+    """
+    x, y, z = transform[:3, :3] / max(float(np.abs(transform[:3, :3]).max()), 1e-300)
+    cofactors = np.stack([np.cross(y, z), np.cross(z, x), np.cross(x, y)])
+    sign = -1.0 if np.dot(x, cofactors[0]) < 0 else 1.0  # the reader turns the faces of mirrored pieces round
+    given = np.isfinite(normals).all(1, keepdims=True) & (np.abs(normals).max(1, keepdims=True) > SHORT)
+    turned = np.where(given, normals, 0.0) @ cofactors.T * sign
+    length = np.linalg.norm(turned, axis=1, keepdims=True)
+    return turned / np.where(length > 0, length, 1.0)
+
+
 def _prepared(path: Path, suffix: str, beside: Beside, warnings: list[str]) -> tuple[bytes | None, str]:
     """What to read in the file's place, where the reader would misunderstand that, and of what format it is."""
     if suffix == "obj":
@@ -154,9 +197,10 @@ def _read_parts(path: Path, suffix: str, warnings: list[str]) -> tuple[list[Part
         source: Any = path if data is None else io.BytesIO(data)
         return trimesh.load_scene(source, file_type=format, process=False, resolver=beside, **options)
 
-    loaded = load()
-    if suffix == "ply" and any(made_up(geometry) for geometry in loaded.geometry.values()):
-        loaded = load(fix_texture=False)  # vertices split at seams would no longer have the colours that are numbered as they are
+    loaded, whole = load(), None
+    if suffix == "ply" and any(hasattr(getattr(geometry, "visual", None), "uv") for geometry in loaded.geometry.values()):
+        whole = load(fix_texture=False)  # vertices split at seams no longer have the normals and colours that are numbered as they are
+        loaded = whole if any(made_up(geometry) for geometry in loaded.geometry.values()) else loaded
     warnings.extend(f"{name} is missing beside {path.name}: the mesh is read without it" for name in beside.missing)
     parts: list[Part] = []
     material = (0.0, 0.9)
@@ -166,10 +210,11 @@ def _read_parts(path: Path, suffix: str, warnings: list[str]) -> tuple[list[Part
         geometry = loaded.geometry[key]
         if not isinstance(geometry, trimesh.Trimesh) or len(geometry.faces) == 0:
             continue
-        normals = geometry.vertex_normals if "vertex_normals" in geometry._cache.cache else None  # only the file's own
-        placed = trimesh.Trimesh(geometry.vertices, geometry.faces, vertex_normals=normals, process=False)  # without its pictures
+        placed = trimesh.Trimesh(geometry.vertices, geometry.faces, process=False)  # without its pictures
         placed.apply_transform(transform)
         part, found, left_out = surface(placed, geometry, pictures, linear=suffix in ("glb", "gltf"))
+        normals = _own_normals(geometry, None if whole is None else whole.geometry[key])
+        part.normals = None if normals is None else _turned(normals, transform)
         tinted = tinted or left_out
         material = found if found is not None and not any(not part.plain for part in parts) else material
         parts.append(part)

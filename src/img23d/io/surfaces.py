@@ -51,8 +51,6 @@ def surface(placed: Any, geometry: Any, pictures: Pictures, linear: bool) -> tup
     """
     faces = np.asarray(placed.faces, np.int64)
     part = Part(np.asarray(placed.vertices, np.float64), faces)
-    if "vertex_normals" in placed._cache.cache and len(placed.vertex_normals) == len(part.vertices):
-        part.normals = np.asarray(placed.vertex_normals, np.float64)
     visual = geometry.visual
     material: Any = getattr(visual, "material", None)
     pbr = material if hasattr(material, "baseColorTexture") else None

@@ -19,18 +19,24 @@ class Mesh:
     Args:
         vertices: (N, 3) object frame.
         faces: (F, 3) int64, counter-clockwise seen from outside.
+        corner_normals: (F, 3, 3) unit shading normals per face and corner, with which hard edges are hard, zero where none is known; or
+            None, as of all meshes that operations make. Whoever turns the vertices turns them too.
     """
 
     vertices: Tensor
     faces: Tensor
+    corner_normals: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_shape("vertices", self.vertices, None, 3)
         check_index("faces", self.faces, 3, len(self.vertices))
+        if self.corner_normals is not None:
+            check_shape("corner_normals", self.corner_normals, len(self.faces), 3, 3)
 
     def to(self, device: torch.device | str) -> Mesh:
         """The same mesh on another device."""
-        return Mesh(self.vertices.to(device), self.faces.to(device))
+        normals = None if self.corner_normals is None else self.corner_normals.to(device)
+        return Mesh(self.vertices.to(device), self.faces.to(device), normals)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ class TexturedMesh:
         base_color: (R, R, 3) sRGB-encoded 0..1.
         normal_map: (R, R, 3) tangent-space normals encoded 0..1 (glTF: +Y up), or None.
         metallic_roughness: (metallic, roughness) factors of the material.
-        vertex_normals: (N, 3) unit shading normals that the normal map refers to, or None for none stored.
+        vertex_normals: (N, 3) unit shading normals that the normal map refers to, or None for none stored; those of the mesh's corners go
+            before them.
     """
 
     mesh: Mesh
@@ -67,7 +74,8 @@ class TexturedMesh:
 
     def moved(self, scale: float, shift: Sequence[float]) -> TexturedMesh:
         """The same mesh larger by a factor, then shifted by (x, y, z)."""
-        return replace(self, mesh=Mesh(self.mesh.vertices * scale + self.mesh.vertices.new_tensor(shift), self.mesh.faces))
+        vertices = self.mesh.vertices
+        return replace(self, mesh=replace(self.mesh, vertices=vertices * scale + vertices.new_tensor(shift)))
 
     def to(self, device: torch.device | str) -> TexturedMesh:
         """The same asset on another device."""
