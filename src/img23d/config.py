@@ -57,6 +57,22 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Multiview:
+    """Pictures of the object from other sides, drawn by a diffusion model (Zero-1-to-3) before the fit."""
+
+    model: str = option("", "zero123-xl, stable-zero123, a repository id or a folder (img23d models); empty = no such pictures")
+    plan: Literal["ring", "one-2-3-45"] = option("ring", "ring: round the object, as high as the photo; one-2-3-45: two rounds, 39 views")
+    views: int = option(7, "pictures of a ring, beside the photo", 1, 63)
+    steps: int = option(50, "denoising steps of a picture", 1, 999)
+    scale: float = option(3.0, "classifier-free guidance; 1 = none", 0, 100)
+    eta: float = option(1.0, "fresh noise in each denoising step: 0 = none, 1 = as much as DDPM", 0, 1)
+    batch: int = option(4, "pictures drawn at once", 1, 64)
+    pose: Literal["auto", "distance", "elevation"] = option(
+        "auto", "last number the model is told: change of distance (zero123), or the photo's elevation (stable-zero123); auto = by its name"
+    )
+
+
+@dataclass(frozen=True)
 class Fit:
     """NeuS: a signed distance field by volume rendering, on dense grids, coarse to fine."""
 
@@ -75,6 +91,7 @@ class Fit:
     eikonal: Ramp = constant(0.03, "weight of gradients of length one")
     volume: Ramp = constant(24.0, "weight of the prior's solid")
     smooth: Ramp = constant(0.2, "weight of smoothness")
+    drawn: Ramp = constant(1.0, "weight of the outlines and colours of drawn views (multiview)")
 
 
 @dataclass(frozen=True)
@@ -146,6 +163,7 @@ class Config:
     segment: Segment = field(default_factory=Segment)
     prior: Prior = field(default_factory=Prior)
     estimate: Estimate = field(default_factory=Estimate)
+    multiview: Multiview = field(default_factory=Multiview)
     fit: Fit = field(default_factory=Fit)
     refine: Refine = field(default_factory=Refine)
     texture: Texture = field(default_factory=Texture)

@@ -110,11 +110,13 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
     # The run may have been made on another machine.
     here = replace(run.config, device="cpu" if run.config.device == "cpu" else "auto")
     context = replace(pipeline.open_context(here), progress=progress, seed=stage_seed(run.config.seed, "texture"))
-    guess = step_folder(folder, "estimate")
-    views, prior = artifacts.load_views(guess, context.device), artifacts.load_prior(guess, context.device)
+    if run.config.multiview.model:
+        views, prior, drawn = artifacts.load_imagined(step_folder(folder, "imagine"), context.device)
+    else:
+        (views, prior), drawn = artifacts.load_guess(step_folder(folder, "estimate"), context.device), None
     mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
     with repeatable(context.device):
-        return texture(views, prior, mesh, wanted, context)
+        return texture(views, prior, mesh, wanted, context, drawn)
 
 
 def step_folder(run: Path, name: str) -> Path:

@@ -28,6 +28,8 @@ from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
 from img23d.stages.fit import VERSION as FIT_VERSION
 from img23d.stages.fit import fit
+from img23d.stages.imagine import VERSION as IMAGINE_VERSION
+from img23d.stages.imagine import imagine
 from img23d.stages.refine import VERSION as REFINE_VERSION
 from img23d.stages.refine import refine
 from img23d.stages.segment import VERSION as SEGMENT_VERSION
@@ -122,15 +124,18 @@ class Steps:
 
 
 def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config, steps: Steps) -> tuple[Views, TexturedMesh]:
-    """Photo -> cut-out -> camera, depth, normals and prior -> NeuS field -> DMTet mesh -> textured mesh."""
+    """Photo -> cut-out -> camera, depth, normals and prior (-> drawn views) -> NeuS field -> DMTet mesh -> textured mesh."""
     c = config
     views = steps("segment", SEGMENT_VERSION, [c.segment, fov_deg], lambda x: segment(photo, maps, fov_deg, c.segment, x), *VIEWS)
     views, prior = steps(
         "estimate", ESTIMATE_VERSION, estimate_options(c), lambda x: estimate(views, fov_deg is not None, c.prior, c.estimate, x), *GUESS
     )
-    sdf = steps("fit", FIT_VERSION, c.fit, lambda x: fit(views, prior, c.fit, x), *FIELD)
-    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, sdf, c.refine, x), *MESH)
-    asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x), *ASSET)
+    drawn = None
+    if c.multiview.model:
+        views, prior, drawn = steps("imagine", IMAGINE_VERSION, imagine_options(c), lambda x: imagine(views, prior, c.multiview, x), *DRAWN)
+    sdf = steps("fit", FIT_VERSION, c.fit, lambda x: fit(views, prior, c.fit, x, drawn), *FIELD)
+    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, sdf, c.refine, x, drawn), *MESH)
+    asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)
     return views, asset
 
 
@@ -142,10 +147,16 @@ def estimate_options(config: Config) -> list[Any]:
     return [*options, model_digests(config.estimate.geometry_model), config.commercial_ok]
 
 
+def imagine_options(config: Config) -> list[Any]:
+    """What the drawn views depend on, likewise."""
+    return [config.multiview, model_digests(config.multiview.model), config.commercial_ok]
+
+
 VIEWS = (artifacts.save_views, artifacts.load_views)
 FIELD = (artifacts.save_field, artifacts.load_field)
 MESH = (artifacts.save_mesh_artifact, artifacts.load_mesh_artifact)
 ASSET = (artifacts.save_textured, artifacts.load_textured)
+DRAWN = (artifacts.save_imagined, artifacts.load_imagined)
 GUESS = (artifacts.save_guess, artifacts.load_guess)
 
 

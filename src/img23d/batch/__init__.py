@@ -26,6 +26,7 @@ __all__ = ["Entry", "Item", "Made", "Observer", "Progress", "Report", "Task", "f
 
 # These change how fast a result comes, not what it is.
 _SPEED_ONLY = ("preset", "threads", "device")
+_MODELS = (("estimate", "geometry_model"), ("multiview", "model"))  # options that may name a model by its path
 
 
 def open_pipeline(config: Any) -> Work:
@@ -120,7 +121,7 @@ def item_key(item: Item, config: Any, formats: tuple[str, ...]) -> str:
     options = {key: value for key, value in asdict(config).items() if key not in _SPEED_ONLY}
     try:
         files = {kind: file_digest(path) for kind, path in {"photo": item.photo, **item.maps()}.items()}
-        models = model_digests(options.get("estimate", {}).get("geometry_model", ""))
+        models = [model_digests(options.get(stage, {}).get(key, "")) for stage, key in _MODELS]
     except OSError:
         return ""
     return digest(__version__, options, files, models, item.fov_deg, item.elevation_deg, formats)

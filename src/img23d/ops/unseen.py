@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from img23d.ops.defringe import blur_inside, spread_smoothly
@@ -14,6 +15,8 @@ from img23d.scene import ShapePrior
 
 # Blur of the photo seen from behind and width of what counts as its grain, shares of the picture's size; contrast of drawings.
 CALM, FINE, DRAWN = 0.05, 0.008, 0.05
+# How much more a picture that looks straight at a point counts than one that looks askance: power of the cosine.
+STRAIGHT = 8.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,27 @@ def photo_layer(photo: Photo, vertices: Points, texels: Points) -> Layer:
     soft = project_photo(photo.soft, vertices.position, vertices.normal, photo.grazing)
     sharp = project_photo(photo.sharp, texels.position, texels.normal, photo.grazing)
     return Layer(soft[0], soft[1], sharp[0], sharp[1])
+
+
+def drawn_layer(pictures: list[Photo], vertices: Points, texels: Points) -> Layer:
+    """What several pictures show, each point by those that look straightest at it.
+
+    Args:
+        pictures: at least one, from `img23d.stages.imagine`; they need not agree.
+        vertices: of the mesh.
+        texels: of its atlas.
+    """
+    found: list[Tensor] = []
+    for points, soft in ((vertices, True), (texels, False)):
+        total, weights = torch.zeros_like(points.position), torch.zeros_like(points.position[:, 0])
+        trust = torch.zeros_like(weights)
+        for picture in pictures:
+            source = picture.soft if soft else picture.sharp
+            rgb, seen = project_photo(source, points.position, points.normal, picture.grazing)
+            weight = seen * facing(source.camera, points.position, points.normal).clamp(min=0) ** STRAIGHT
+            total, weights, trust = total + weight[:, None] * rgb, weights + weight, torch.maximum(trust, seen)
+        found.extend((total / weights.clamp(min=1e-9)[:, None], trust * (weights > 1e-9)))
+    return Layer(*found)
 
 
 def through_layer(surface: Surface, photo: Photo, vertices: Points, texels: Points) -> Layer:

@@ -15,6 +15,7 @@ from img23d.io.images import save_image
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.pictures import field_form, form_picture
 
+COLUMNS = 8  # views side by side in a picture of all
 Scene = TypeVar("Scene", Views, ShapePrior)
 
 
@@ -39,9 +40,9 @@ def save_views(views: Views, folder: Path) -> None:
         save_image(folder / "normal.png", ((views.normal[0] * 0.5 + 0.5) * inside).clamp(0, 1).cpu())
 
 
-def load_views(folder: Path, device: torch.device | str = "cpu") -> Views:
+def load_views(folder: Path, device: torch.device | str = "cpu", name: str = "views") -> Views:
     """What `save_views` wrote."""
-    tensors = load_file(str(folder / "views.safetensors"), str(device))
+    tensors = load_file(str(folder / f"{name}.safetensors"), str(device))
     cameras = Cameras(*(tensors.pop(name) for name in ("cam_to_world", "focal", "center")))
     return Views(cameras, **tensors)
 
@@ -66,6 +67,24 @@ def save_guess(guess: tuple[Views, ShapePrior], folder: Path) -> None:
 def load_guess(folder: Path, device: torch.device | str = "cpu") -> tuple[Views, ShapePrior]:
     """What `save_guess` wrote."""
     return load_views(folder, device), load_prior(folder, device)
+
+
+def save_imagined(made: tuple[Views, ShapePrior, Views], folder: Path) -> None:
+    """The photo, the prior and the drawn views of `imagine`, and these side by side on white."""
+    save_guess(made[:2], folder)
+    drawn = made[2]
+    tensors = {name: value for name, value in vars(drawn).items() if name != "cameras"}
+    save_tensors(folder / "drawn.safetensors", {**tensors, **vars(drawn.cameras)})
+    cover = drawn.mask[..., None]
+    shown = list((drawn.rgb * cover + 1 - cover).clamp(0, 1).cpu())
+    shown += [torch.ones_like(shown[0])] * (-len(shown) % min(COLUMNS, len(shown)))
+    columns = min(COLUMNS, len(shown))
+    save_image(folder / "drawn.png", torch.cat([torch.cat(shown[row : row + columns], 1) for row in range(0, len(shown), columns)]))
+
+
+def load_imagined(folder: Path, device: torch.device | str = "cpu") -> tuple[Views, ShapePrior, Views]:
+    """What `save_imagined` wrote."""
+    return *load_guess(folder, device), load_views(folder, device, "drawn")
 
 
 def save_field(field: FrozenGrid, folder: Path) -> None:

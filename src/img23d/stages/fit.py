@@ -20,6 +20,7 @@ from img23d.priors.solid import silhouette_distance
 from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
+from img23d.stages.observe import joined
 
 VERSION = 5
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
@@ -31,8 +32,11 @@ THIN, HEAVIEST = 20.0, 3.0  # outline's length over the silhouette's area from w
 TELL_EVERY = 8  # steps
 
 
-def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> FrozenGrid:
+def fit(views: Views, prior: ShapePrior, options: Fit, context: Context, drawn: Views | None = None) -> FrozenGrid:
     """Optimise a `GridField` so that its rendering agrees with the views and its volume with the prior.
+
+    Args:
+        drawn: outlines and colours from other sides, from `img23d.stages.imagine`; the rest as for every stage.
 
     Raises:
         FitError: the field lost its surface.
@@ -41,8 +45,7 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
     field = GridField(believed, color_volume(views, prior), options.resolution, options.levels)
     target = believed.clamp(-TRUNCATION, TRUNCATION)
     trust = upsample(prior.confidence[None], options.resolution)[0]
-    pixels = observe(views)
-    on_object = torch.nonzero(pixels["mask"] > 0.5).flatten()
+    pixels, others = observe(views), None if drawn is None else observe(drawn)
     optimizer = Adam(
         [
             {"params": field.residuals.parameters(), "lr": options.learning_rate},
@@ -56,12 +59,9 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
     outline = outline_weight(views.mask)
     for step in range(options.steps):
         now = step / max(1, options.steps - 1)
-        picked = pick_pixels(pixels, on_object, options.rays, generator)
-        sdf = field.dense_sdf()
+        sdf, color = field.dense_sdf(), field.dense_color()
         slope = gradient(sdf)
-        seen = render_rays(
-            sdf, slope, field.dense_color(), picked["origin"], picked["direction"], options.samples, options.sharpness.at(now), generator
-        )
+        picked, seen = look(pixels, sdf, slope, color, options, now, generator)
         inside = picked["mask"]
         trusted = inside * picked["confidence"]
         loss = (
@@ -74,6 +74,8 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
             + options.volume.at(now) * weighted_mean((sdf.clamp(-TRUNCATION, TRUNCATION) - target).abs(), trust)
             + options.smooth.at(now) * roughness(slope)
         )
+        if others is not None:
+            loss = loss + options.drawn.at(now) * drawn_loss(*look(others, sdf, slope, color, options, now, generator))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -86,8 +88,22 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context) -> Froz
             raise FitError("the field lost its surface", "--set fit.volume=50 holds it closer to the prior")
         # legs that are hardly thicker than a sample may have come off
         whole = bridged(sdf, believed, 2 / (options.resolution - 1))
-        whole = without_tunnels(whole, views)
+        whole = without_tunnels(whole, views if drawn is None else joined(views, drawn, MASK_SIZE))
         return FrozenGrid(whole.clone(), field.dense_color().clone())
+
+
+def look(
+    pixels: dict[str, Tensor], sdf: Tensor, slope: Tensor, color: Tensor, options: Fit, now: float, generator: torch.Generator
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Some of the observed pixels, and the field along their rays."""
+    picked = pick_pixels(pixels, pixels["on_object"], options.rays, generator)
+    rays, sharpness = (picked["origin"], picked["direction"]), options.sharpness.at(now)
+    return picked, render_rays(sdf, slope, color, *rays, options.samples, sharpness, generator)
+
+
+def drawn_loss(picked: dict[str, Tensor], seen: dict[str, Tensor]) -> Tensor:
+    """How far outlines and colours are from drawn ones, of which depth and normals are not known."""
+    return rgb_loss(seen["rgb"], picked["rgb"], picked["mask"]) + mask_cross_entropy(seen["opacity"], picked["mask"])
 
 
 def outline_weight(mask: Tensor) -> float:
@@ -124,7 +140,8 @@ def observe(views: Views) -> dict[str, Tensor]:
     maps = {name: resize_views_image(getattr(views, name), size) for name in ("rgb", "mask", "depth", "normal", "confidence")}
     maps["normal"] = F.normalize(maps["normal"], dim=-1)
     maps.update(origin=origins, direction=directions)
-    return {name: value.flatten(0, 2) for name, value in maps.items()}
+    flat = {name: value.flatten(0, 2) for name, value in maps.items()}
+    return {**flat, "on_object": torch.nonzero(flat["mask"] > 0.5).flatten()}
 
 
 def pick_pixels(pixels: dict[str, Tensor], on_object: Tensor, count: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -133,7 +150,7 @@ def pick_pixels(pixels: dict[str, Tensor], on_object: Tensor, count: int, genera
     anywhere = torch.randint(len(pixels["mask"]), (count - len(inside),), generator=generator)
     drawn = torch.cat([inside, anywhere]).to(on_object.device)
     chosen = torch.cat([on_object[drawn[: len(inside)]], drawn[len(inside) :]])
-    return {name: value[chosen] for name, value in pixels.items()}
+    return {name: value[chosen] for name, value in pixels.items() if name != "on_object"}
 
 
 def render_rays(

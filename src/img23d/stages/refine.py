@@ -28,6 +28,7 @@ from img23d.ops.topology import largest_components, make_manifold
 from img23d.scene import Mesh, Views
 from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
+from img23d.stages.observe import joined
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
 VERSION = 7
@@ -42,7 +43,9 @@ SMALL_COVER, FINEST_PICTURE = 0.1, 1.5  # objects that cover less of the picture
 SMALL_PART = 0.05  # separate parts below this share of the largest one's area are floaters
 
 
-def refine(views: Views, field: SdfField, options: Refine, context: Context, parts_known: bool = False) -> Mesh:
+def refine(
+    views: Views, field: SdfField, options: Refine, context: Context, drawn: Views | None = None, parts_known: bool = False
+) -> Mesh:
     """Fit a deformable grid to the views, starting from a signed distance field.
 
     Args:
@@ -50,6 +53,7 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context, par
         field: to begin with.
         options: of the stage.
         context: device, backends, progress.
+        drawn: outlines from other sides, from `img23d.stages.imagine`; one of them is looked at beside the views in each step.
         parts_known: the field is that of a mesh, whose parts are all meant; a guess's parts are what the silhouettes show.
 
     Returns:
@@ -64,24 +68,27 @@ def refine(views: Views, field: SdfField, options: Refine, context: Context, par
     state = GRIDS[options.extractor](field, options, context)
     parts = max(1, options.subdivisions)
     first = round(options.steps * FIRST_PART) if options.subdivisions else 0
-    done = optimize(state, views, field, 0, first, options, context)
+    done = optimize(state, views, field, 0, first, options, context, drawn)
     for part in range(options.subdivisions):
         state = state.subdivided(field, context)
         until = first + (options.steps - first) * (part + 1) // parts
-        done = optimize(state, views, field, done, until, options, context)
+        done = optimize(state, views, field, done, until, options, context, drawn)
     if not options.subdivisions:
-        optimize(state, views, field, 0, options.steps, options, context)
+        optimize(state, views, field, 0, options.steps, options, context, drawn)
     # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
     return finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
 
 
-def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context) -> int:
+def optimize(
+    state: DeformableGrid, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context,
+    drawn: Views | None = None,
+) -> int:  # fmt: skip
     """Steps ``begin`` to ``until`` of the schedule; returns ``until``. The loop is the method: each loss is one line."""
     if until <= begin:
         return until
     size = picture_size(views, options) if begin or not options.subdivisions else max(32, options.image_size // 2)
     size = min(size, views.mask.shape[-1])
-    observed = smaller(views, size)
+    observed, others = smaller(views, size), None if drawn is None else smaller(drawn, size)
     edges = state.edges()
     generator = context.generator()
     learnt = state.learnt(options, 0.5 ** (begin > 0))
@@ -95,7 +102,7 @@ def optimize(state: DeformableGrid, views: Views, field: SdfField, begin: int, u
     optimizer = Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
     for step in range(begin, until):
         now = step / max(1, options.steps - 1)
-        chosen = pick_views(observed, generator)
+        chosen = pick_views(observed, others, generator)
         sdf = state.sdf()
         vertices, faces, uneven = state.surface(sdf, context)
         if len(faces) == 0:
@@ -183,10 +190,16 @@ def smaller(views: Views, size: int) -> Views:
     return Views(views.cameras, **maps)
 
 
-def pick_views(views: Views, generator: torch.Generator) -> Views:
-    """At most `VIEWS_PER_STEP` of the views, at random."""
-    if len(views) <= VIEWS_PER_STEP:
+def pick_views(views: Views, drawn: Views | None, generator: torch.Generator) -> Views:
+    """At most `VIEWS_PER_STEP` of the views, at random, and one of the drawn ones."""
+    chosen = some_views(views, VIEWS_PER_STEP, generator)
+    return chosen if drawn is None else joined(chosen, some_views(drawn, 1, generator), chosen.mask.shape[-1])
+
+
+def some_views(views: Views, count: int, generator: torch.Generator) -> Views:
+    """So many of the views, at random; all, where there are no more."""
+    if len(views) <= count:
         return views
-    chosen = torch.randperm(len(views), generator=generator)[:VIEWS_PER_STEP].tolist()
+    chosen = torch.randperm(len(views), generator=generator)[:count].tolist()
     maps = {name: value[chosen] for name, value in vars(views).items() if name != "cameras" and value is not None}
     return Views(views.cameras[chosen], **maps)

@@ -28,6 +28,7 @@ from img23d.ops.unseen import (
     Photo,
     Points,
     back_layer,
+    drawn_layer,
     mean_color,
     photo_layer,
     soften,
@@ -41,7 +42,9 @@ VERSION = 6
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
 
-def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context) -> TexturedMesh:
+def texture(
+    views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context, drawn: Views | None = None
+) -> TexturedMesh:
     """Colour a mesh from one photo.
 
     Args:
@@ -50,6 +53,7 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
         mesh: closed, object frame.
         options: faces, texture size, light, mirroring, grazing angle, padding, normal map.
         context: rasteriser and progress.
+        drawn: the object from other sides, from `img23d.stages.imagine`.
 
     Returns:
         The mesh with at most ``options.faces`` faces and its texture.
@@ -63,7 +67,7 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
     matching = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
     face, barycentric = texel_surface(matching.uv, matching.uv_faces, options.size)
     even = without_light(views, low, normals, context.rasterizer, options.delight, context.seed)
-    scene = prepare(even, low, matching, face, barycentric, options, context)
+    scene = prepare(even, drawn, low, matching, face, barycentric, options, context)
     base_color = bake_colors(scene, prior, low, face, options, context)
     normal_map = None
     if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
@@ -97,26 +101,38 @@ def split_for_matching(mesh: Mesh, normals: Tensor, uv: Tensor, uv_faces: Tensor
 
 @dataclass(frozen=True)
 class Painted:
-    """The surface to paint, its vertices and texels, and the photo that sees it."""
+    """The surface to paint, its vertices and texels, the photo that sees it, and pictures of it that were drawn."""
 
     surface: Surface
     vertices: Points
     texels: Points
     photo: Photo
+    drawn: list[Photo]
 
 
 def prepare(
-    views: Views, mesh: Mesh, matching: MatchingMesh, face: Tensor, barycentric: Tensor, options: Texture, context: Context
+    views: Views, drawn: Views | None, mesh: Mesh, matching: MatchingMesh, face: Tensor, barycentric: Tensor, options: Texture,
+    context: Context,
 ) -> Painted:  # fmt: skip
-    """Find each texel's place on the surface, and make the photo ready."""
+    """Find each texel's place on the surface, and make the pictures ready."""
     covered = face >= 0
     surface = Surface(matching.mesh, face[covered], barycentric[covered], Membrane(matching.mesh))
     vertices = Points(matching.mesh.vertices, matching.normals)
     texels = Points(surface.at_texels(vertices.position), F.normalize(surface.at_texels(vertices.normal), dim=-1))
     area = float(surface.membrane.mass.sum())
-    source = prepare_photo(views, mesh, context.rasterizer, texel=math.sqrt(area / max(1, int(covered.sum()))))
-    photo = Photo(source, soften(source, math.sqrt(2.3 * area / len(matching.mesh.faces))), math.radians(options.grazing_deg))
-    return Painted(surface, vertices, texels, photo)
+    texel, edge = math.sqrt(area / max(1, int(covered.sum()))), math.sqrt(2.3 * area / len(matching.mesh.faces))
+
+    def ready(picture: Views) -> Photo:
+        source = prepare_photo(picture, mesh, context.rasterizer, texel)
+        return Photo(source, soften(source, edge), math.radians(options.grazing_deg))
+
+    others = [] if drawn is None else [ready(only(drawn, view)) for view in range(len(drawn))]
+    return Painted(surface, vertices, texels, ready(views), others)
+
+
+def only(views: Views, view: int) -> Views:
+    """One of the views, without depth and normals."""
+    return Views(views.cameras[view : view + 1], views.rgb[view : view + 1], views.mask[view : view + 1])
 
 
 def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, options: Texture, context: Context) -> Tensor:
@@ -131,7 +147,8 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     context.progress(0.6, "fill")
     # A blurred guess is right more often than an image that the photo denies; any other image looks like the thing, and a blur does not.
     guess = painted(surface, ground, [*reversed(found.denied), back])
-    better = [*reversed(found.possible), *reversed(found.confirmed), seen]
+    told = [drawn_layer(scene.drawn, vertices, texels)] if scene.drawn else []
+    better = [*reversed(found.possible), *reversed(found.confirmed), *told, seen]
     result = painted(surface, guess, better)
     if options.synthesis:
         context.progress(0.7, "synthesis")

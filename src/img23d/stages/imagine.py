@@ -1,0 +1,208 @@
+"""Imagine: what a diffusion model draws of the object from other sides, as views beside the photo.
+
+Reference: Liu et al., One-2-3-45 (2023), sections 3.1 and 3.2, for the two rounds of views; Zero-1-to-3 (2023) for the model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from img23d.config import Multiview
+from img23d.errors import FitError
+from img23d.ops.crop import Box, crop
+from img23d.ops.cutout import plain_background_alpha
+from img23d.ops.volume import volume_points
+from img23d.priors.hull import agreeing, filling, hull_prior
+from img23d.scene import Cameras, ShapePrior, Views
+from img23d.scene.cameras import orbit_degrees
+from img23d.scores.samplers import ddim_sample, guided
+from img23d.scores.schedule import noise_schedule
+from img23d.stages.context import Context
+
+VERSION = 1
+PICTURE = 256  # pixels along each side
+FRAME = 0.8  # of the picture's width that the object may take, however it is turned
+LEAST, MOST = 0.005, 0.9  # share of the picture that an object covers
+NEARBY_DEG = 10.0  # between a view of One-2-3-45's first round and those round it
+STEEP_DEG, RAISED_DEG = 15.0, 30.0  # every other view of its first round is lower by so much, or higher for a camera below the first
+HIGHEST_DEG = 85.0
+DOUBTFUL = 0.6  # share of the outlines that the drawn views' solid fills, below which the user is told
+
+
+class Side(NamedTuple):
+    """Where a camera is, degrees: to the right of the photo's, and above the horizon."""
+
+    azimuth: float
+    elevation: float
+
+
+class ViewModel(Protocol):
+    """What draws the object; see `img23d.backends.zero123`."""
+
+    @property
+    def latent_size(self) -> int:
+        """Latents along each side."""
+        ...
+
+    @property
+    def betas(self) -> tuple[Any, float, float]:
+        """Kind of noise schedule, and its first and last beta."""
+        ...
+
+    def look(self, picture: Tensor) -> Any:
+        """(S, S, 3) to what the model is told of it."""
+        ...
+
+    def noise(self, noisy: Tensor, step: int, known: Any, turns: list[Any]) -> tuple[Tensor, Tensor]:
+        """The noise in latents, told nothing and told all."""
+        ...
+
+    def pictures(self, latents: Tensor) -> Tensor:
+        """(B, 4, h, w) to (B, S, S, 3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Round:
+    """Sides that are drawn from one known picture."""
+
+    known: Side
+    wanted: tuple[Side, ...]
+    steps: int
+
+
+def imagine(views: Views, prior: ShapePrior, options: Multiview, context: Context) -> tuple[Views, ShapePrior, Views]:
+    """Draw the object from other sides with the model that the options name.
+
+    Args:
+        views: the photo, with its camera.
+        prior: tells how far the object reaches.
+
+    Returns:
+        The photo, whose camera now agrees with the drawn views; the solid that all of them leave as a prior; and the drawn views, of
+        whose depth and normals nothing is known.
+
+    Raises:
+        WeightsError, BackendError: see `img23d.backends.hub.require` and `img23d.backends.zero123.load`.
+        FitError: no picture shows an object, or they leave no solid.
+    """
+    from img23d.backends.hub import is_offline, require
+    from img23d.backends.zero123 import load
+
+    path = require(options.model, is_offline(context.offline), context.commercial_ok)
+    drawn = drawn_around(views, prior, load(path, str(context.device), options.pose), options, context)
+    return joined_up(views, prior, drawn, context)
+
+
+def joined_up(views: Views, prior: ShapePrior, drawn: Views, context: Context) -> tuple[Views, ShapePrior, Views]:
+    """Photo and drawn views in one frame, and the prior that they make."""
+    views, drawn, share = agreeing(views, drawn)
+    if share < DOUBTFUL:
+        context.warnings.append(
+            f"the drawn views hardly agree ({share:.0%} of their outlines are filled): see drawn.png in the run folder; another --seed, or"
+            " --set multiview.model= does without them"
+        )
+    views, drawn = filling(views, drawn)
+    return views, hull_prior(prior, views, drawn), drawn
+
+
+def drawn_around(views: Views, prior: ShapePrior, model: ViewModel, options: Multiview, context: Context) -> Views:
+    """The object from the sides of the plan, as a model draws it."""
+    camera = wide_camera(views.cameras, prior)
+    photo = Side(0.0, math.degrees(math.asin(float(camera.position[0, 1] / camera.position[0].norm()))))
+    pictures = {photo: on_white(views, camera)}
+    rounds = planned(options, photo)
+    total, done = sum(len(round_.wanted) for round_ in rounds), 0
+    generator = context.generator()
+    for round_ in rounds:
+        for first in range(0, len(round_.wanted), options.batch):
+            wanted = round_.wanted[first : first + options.batch]
+
+            def progress(fraction: float, done: int = done, count: int = len(wanted)) -> None:
+                context.progress((done + count * fraction) / total, f"{total} views")
+
+            drawn = draw(model, pictures[round_.known], round_.known, wanted, round_.steps, options, generator, context.device, progress)
+            pictures.update(zip(wanted, drawn))
+            done += len(wanted)
+    del pictures[photo]
+    return as_views(pictures, camera, context)
+
+
+def planned(options: Multiview, photo: Side) -> list[Round]:
+    """Which sides are drawn, and from which pictures."""
+    if options.plan == "ring":
+        step = 360.0 / (options.views + 1)
+        return [Round(photo, tuple(Side(step * (number + 1), photo.elevation) for number in range(options.views)), options.steps)]
+    raised = photo.elevation + (-RAISED_DEG if photo.elevation >= STEEP_DEG else RAISED_DEG)
+    level = [Side(90.0 * number, photo.elevation) for number in range(1, 4)]
+    first = [*level, *(Side(30.0 + 90.0 * number, raised) for number in range(4))]
+    rounds = [Round(photo, tuple(first), options.steps)]
+    for middle in (photo, *first):
+        near = [middle._replace(azimuth=middle.azimuth + turn) for turn in (-NEARBY_DEG, NEARBY_DEG)]
+        heights = (max(-HIGHEST_DEG, middle.elevation - NEARBY_DEG), min(HIGHEST_DEG, middle.elevation + NEARBY_DEG))
+        rounds.append(Round(middle, (*near, *(middle._replace(elevation=height) for height in heights)), max(1, options.steps * 2 // 3)))
+    return rounds
+
+
+def draw(
+    model: ViewModel, picture: Tensor, known: Side, wanted: tuple[Side, ...], steps: int, options: Multiview, generator: torch.Generator,
+    device: torch.device, progress: Any,
+) -> Tensor:  # fmt: skip
+    """(N, S, S, 3) the object from the sides wanted, by the model, from a picture (S, S, 3) of the known side."""
+    from img23d.backends.zero123 import Turn
+
+    turns = [Turn(side.azimuth - known.azimuth, side.elevation - known.elevation, known.elevation) for side in wanted]
+    seen = model.look(picture)
+    size = model.latent_size
+    start = torch.randn(len(wanted), 4, size, size, generator=generator).to(device)
+    kind, first, last = model.betas
+
+    def noise(noisy: Tensor, step: int) -> Tensor:
+        return guided(*model.noise(noisy, step, seen, turns), options.scale)
+
+    return model.pictures(ddim_sample(noise, start, noise_schedule(kind, first, last), steps, options.eta, generator, progress))
+
+
+def wide_camera(photo: Cameras, prior: ShapePrior) -> Cameras:
+    """The photo's camera with a field of view that holds the whole object, however it is turned about the origin."""
+    inside = prior.sdf < 0
+    points = volume_points(len(prior.sdf), prior.sdf)[inside] if bool(inside.any()) else prior.sdf.new_ones(1, 3)
+    sine = min(0.95, float(points.norm(dim=-1).max() / photo.position[0].norm()))
+    focal = 0.5 * FRAME * math.sqrt(1 - sine**2) / sine
+    return Cameras(photo.cam_to_world[:1], photo.focal.new_full((1, 2), focal), photo.center.new_full((1, 2), 0.5))
+
+
+def on_white(views: Views, camera: Cameras) -> Tensor:
+    """(PICTURE, PICTURE, 3) the photo's object on white, as another camera at the same place sees it."""
+    size = views.mask.shape[-1]
+    side = size * float(views.cameras.focal[0, 0] / camera.focal[0, 0])
+    left, top = (float(views.cameras.center[0, axis]) * size - side / 2 for axis in (0, 1))
+    box = Box(left, top, side)
+    cover = crop(views.mask[0, ..., None], box, PICTURE).clamp(0, 1)
+    return crop(views.rgb[0], box, PICTURE, views.mask[0]) * cover + 1 - cover
+
+
+def as_views(pictures: dict[Side, Tensor], camera: Cameras, context: Context) -> Views:
+    """Pictures on white as views; those that show no object are left out.
+
+    Raises:
+        FitError: that is all of them.
+    """
+    masks = {side: plain_background_alpha(picture.cpu()) for side, picture in pictures.items()}
+    good = [side for side, mask in masks.items() if LEAST < float(mask.mean()) < MOST]
+    if not good:
+        raise FitError("none of the drawn views shows an object on white", "another --seed, or look at multiview.pose and multiview.model")
+    if len(good) < len(masks):
+        context.warnings.append(f"{len(masks) - len(good)} of {len(masks)} drawn views show no object on white and are left out")
+    fov = math.degrees(2 * math.atan(0.5 / float(camera.focal[0, 0])))
+    distance = float(camera.position[0].norm())
+    cameras = orbit_degrees([side.azimuth for side in good], [side.elevation for side in good], distance, fov)
+    rgb = torch.stack([pictures[side].to(context.device) for side in good])
+    mask = torch.stack([masks[side] for side in good]).to(rgb)
+    nothing = torch.zeros_like(mask)
+    return Views(cameras.to(context.device), rgb, mask, nothing, torch.zeros_like(rgb), nothing.clone())
