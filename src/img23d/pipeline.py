@@ -57,6 +57,7 @@ class Result:
         seconds: wall time of each stage that was computed, and of the export.
         figures: measured facts about the result, such as faces.
         written: the exported files and those that they refer to.
+        backends: who computed it: device, raster and tetrahedra.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     written: tuple[Path, ...] = ()
+    backends: dict[str, str] = field(default_factory=dict)
 
 
 def open_context(config: Config) -> Context:
@@ -250,5 +252,6 @@ def write_result(
         "vertices": float(len(asset.mesh.vertices)),
         "texture_px": float(len(asset.base_color)),
     }
-    warnings = tuple(steps.context.warnings)
-    return Result(targets.files[0], targets.files, targets.folder, warnings, steps.seconds, figures, tuple(written))
+    used = steps.context
+    backends = {"device": used.device.type, "raster": used.rasterizer.name, "tetrahedra": used.tetrahedra.name}
+    return Result(targets.files[0], targets.files, targets.folder, tuple(used.warnings), steps.seconds, figures, tuple(written), backends)

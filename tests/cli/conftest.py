@@ -28,6 +28,7 @@ class PretendResult:
     seconds: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     written: tuple[Path, ...] = ()
+    backends: dict[str, str] = field(default_factory=lambda: {"device": "cpu", "raster": "numba", "tetrahedra": "torch"})
 
 
 class Pretend:

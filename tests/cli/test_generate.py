@@ -39,8 +39,13 @@ def test_json_prints_one_object_for_each_photo(pretend: Any, run: Any, photos: P
     result = run("generate", "mug.png", "vase.webp", "--json", "--out", "results")
     first, second = map(json.loads, result.stdout.splitlines())
     assert first["paths"] == [str(Path("results/mug/mug.glb"))] and second["source"] == "vase.webp"
+    assert first["backends"] == {"device": "cpu", "raster": "numba", "tetrahedra": "torch"}
     assert first["warnings"] == ["the background is not plain"] and first["figures"] == {"faces": 12000.0}
     assert result.stderr == ""
+
+
+def test_it_is_said_who_computed(pretend: Any, run: Any, photos: Path) -> None:
+    assert "device cpu, raster numba, tetrahedra torch" in run("generate", "mug.png").stderr.splitlines()
 
 
 def test_warnings_are_shown(pretend: Any, run: Any, photos: Path) -> None:

@@ -22,7 +22,8 @@ def refined(monkeypatch: pytest.MonkeyPatch, photos: Path) -> list[Any]:
 
     def result(path: Path) -> Any:
         path.write_bytes(b"mesh")
-        return SimpleNamespace(path=path, paths=(path,), run_folder=Path("x.run"), warnings=("thin",), seconds={"refine": 2.0}, figures={})
+        told = {"warnings": ("thin",), "seconds": {"refine": 2.0}, "figures": {}, "backends": {}}
+        return SimpleNamespace(path=path, paths=(path,), run_folder=Path("x.run"), **told)
 
     def refine_mesh(mesh: Path, out: Path, options: Any, photo: Any, given: Any, formats: Any, force: bool, *rest: Any) -> Any:
         rest[-1]("refine", 1.0, "")

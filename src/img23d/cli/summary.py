@@ -27,6 +27,8 @@ def show_result(result: Result, quiet: bool = False) -> None:
     if result.seconds:
         stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
         typer.echo(f"{sum(result.seconds.values()):.1f} s: {stages}", err=True)
+    if result.backends:
+        typer.echo(", ".join(f"{name} {value}" for name, value in result.backends.items()), err=True)
     if result.figures:
         typer.echo(", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in result.figures.items()), err=True)
     for line in ways_to_look(result):
@@ -58,6 +60,7 @@ def as_json(result: Result, source: Path) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
         "figures": result.figures,
+        "backends": result.backends,
     }
 
 
