@@ -10,7 +10,7 @@ import trimesh
 from PIL import Image
 
 from img23d import config, pipeline
-from img23d.errors import InputError, OutputError
+from img23d.errors import InputError, OutputError, WeightsError
 from img23d.io.meshes import load_mesh
 from img23d.record import Given, keep, reopen, targets_for
 from img23d.refinement import content, place_of, refine_mesh, refine_run
@@ -238,3 +238,13 @@ def test_the_role_of_a_given_map_is_part_of_the_run(photo, tmp_path):
     with pytest.raises(OutputError, match="comes from another run"):
         pipeline.generate(photo, tmp_path / "out", config.load("draft", SMALL), Given(depth=grey))
     assert first.path.is_file()
+
+
+@pytest.mark.parametrize("settings", [["multiview.model=zero123-xl"], ["estimate.geometry=marigold"]])
+def test_weights_that_are_missing_are_told_before_any_work(photo, tmp_path, monkeypatch, settings):
+    monkeypatch.setenv("IMG23D_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(pipeline, "segment", lambda *a: pytest.fail("work began"))
+    with pytest.raises(WeightsError, match="not on this machine"):
+        pipeline.generate(photo, tmp_path / "out", config.load("draft", [*SMALL, "offline=true", *settings]))
+    assert not any((tmp_path / "out").rglob("*"))

@@ -211,10 +211,27 @@ def generate_into(
     source_key = digest(__version__, file_digest(photo_path), given.digests(), config.seed, context.device.type)
     with claimed(targets.folder):
         check_existing(targets, source_key, force)
+        if not any(targets.folder.glob("[0-9][0-9]_*")):
+            have_models(config)
         steps = Steps(Run(targets.folder, source_key), config, context, report)
         keep(targets, photo_path, given, source_key, config, name=name)
         views, asset = reconstruct(photo, maps, fov_deg, config, steps)
         return write_result(views, asset, targets, config, steps, name or readable_stem(photo_path) + photo_path.suffix)
+
+
+def have_models(config: Config) -> None:
+    """Look for the weights that the options name, and fetch them where that is allowed, before any work is done.
+
+    Raises:
+        WeightsError: they are not here and not to be had.
+    """
+    from img23d.backends.hub import is_offline, require
+    from img23d.backends.monocular import DEFAULTS
+
+    kind = config.estimate.geometry
+    named = [*(config.estimate.geometry_model or DEFAULTS.get(kind, "")).split(","), config.multiview.model]
+    for name in filter(None, (name.strip() for name in named)):
+        require(name, is_offline(config.offline), config.commercial_ok)
 
 
 def exif_fov(photo: Photo) -> float | None:
