@@ -135,8 +135,9 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
     drawn = None
     if c.multiview.model:
         views, prior, drawn = steps("imagine", IMAGINE_VERSION, imagine_options(c), lambda x: imagine(views, prior, c.multiview, x), *DRAWN)
-    sdf = steps("fit", FIT_VERSION, c.fit, lambda x: fit(views, prior, c.fit, x, drawn), *FIELD)
-    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, sdf, c.refine, x, drawn), *MESH)
+    shown = None if prior.known else drawn  # a known solid is not bent by pictures that nobody took
+    sdf = steps("fit", FIT_VERSION, c.fit, lambda x: fit(views, prior, c.fit, x, shown), *FIELD)
+    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, sdf, c.refine, x, shown), *MESH)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)
     return views, asset
 

@@ -6,6 +6,8 @@ import torch
 from img23d.config import Fit, Ramp
 from img23d.errors import FitError
 from img23d.priors.tunnels import tunnel_count
+from img23d.scene import Views
+from img23d.scene.cameras import orbit_degrees
 from img23d.stages.fit import HEAVIEST, fit, occupied_interval, outline_weight, render_rays, without_tunnels
 
 QUICK = Fit(resolution=40, levels=3, steps=40, rays=400, samples=24, learning_rate=0.02, volume=Ramp(0.1, 0.1))
@@ -97,3 +99,15 @@ def test_tunnels_that_no_silhouette_shows_are_closed(ball):
     closed = without_tunnels(drilled, views)
     assert tunnel_count((closed < 0).numpy()) == 0 and bool((closed[solid > 0.1] > 0).all())
     assert without_tunnels(solid, views) is solid
+
+
+def test_drawn_outlines_carve_what_the_photo_cannot_show(ball, context):
+    # the prior says a ball that is too large; from the side it was drawn as it is
+    photo, around = ball.views(64), ball.views(64, orbit_degrees([60.0, 120.0, 180.0, 240.0, 300.0], 0.0, 2.4, 40.0))
+    nothing = torch.zeros_like(around.mask)
+    drawn = Views(around.cameras, around.rgb, around.mask, nothing, torch.zeros_like(around.rgb), nothing.clone())
+    prior, options = ball.prior(0.75), Fit(resolution=40, steps=60, rays=512, learning_rate=0.02)
+    far = torch.tensor([[0.0, 0.0, -0.68], [0.48, 0.0, -0.48]])  # behind, out of the true ball
+    alone, told = fit(photo, prior, options, context), fit(photo, prior, options, context, drawn)
+    assert float(alone.sdf(far).max()) < 0.02 < 0.04 < float(told.sdf(far).min())
+    assert float(told.sdf(torch.tensor([[0.0, 0.0, -0.5]]))) < 0

@@ -131,8 +131,18 @@ def test_views_that_hardly_agree_are_told(ball, context):
     drawn = drawn_around(photo, prior, Painter(ball, 20.0), Multiview(views=7, steps=2, batch=8), context)
     odd = (torch.arange(7) % 2 == 1)[:, None, None]
     mask = torch.where(odd, torch.roll(drawn.mask, (70, 40), (1, 2)), drawn.mask)
-    joined_up(photo, prior, replace(drawn, mask=mask), context)
+    guessed = replace(prior, confidence=torch.full_like(prior.sdf, 0.3))
+    joined_up(photo, guessed, replace(drawn, mask=mask), context)
     assert "hardly agree" in context.warnings[-1]
+
+
+def test_a_solid_that_is_known_is_not_bent_by_drawn_views(ball, context):
+    photo, prior = photo_of(ball), ball.prior(0.6)
+    drawn = drawn_around(photo, prior, Painter(ball, 20.0), Multiview(views=3, steps=2), context)
+    assert prior.known and all(kept is given for kept, given in zip(joined_up(photo, prior, drawn, context), (photo, prior, drawn)))
+    guessed = replace(prior, confidence=torch.full_like(prior.sdf, 0.3))
+    views, hull, _ = joined_up(photo, guessed, drawn, context)
+    assert not guessed.known and not torch.equal(hull.sdf, prior.sdf) and len(views) == 1
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from img23d.fields.analytic import Box, Sphere, Torus
 from img23d.ops.render import render
 from img23d.ops.topology import euler_characteristic, is_closed, is_closed_manifold, is_consistently_oriented, volume
 from img23d.scene import Mesh
+from img23d.scene.cameras import orbit_degrees
 from img23d.stages import refine_cubes
 from img23d.stages.refine import refine
 from img23d.stages.refine_grid import HeldField, field_sdf, finer_for_thin, with_thin_parts
@@ -35,6 +36,15 @@ def test_the_outline_is_fitted(ball, context, radius):
     after = refine(views, Sphere(radius), options, context)
     assert overlap(before, views, context) < 0.9
     assert overlap(after, views, context) > 0.94
+
+
+def test_drawn_outlines_are_fitted_beside_the_photos(ball, context):
+    seen = ball.views(128, orbit_degrees([90.0], 0.0, 2.4, 40.0))
+    drawn = replace(seen, confidence=torch.zeros_like(seen.mask))
+    options = replace(QUICK, steps=60, anchor=Ramp(0.05, 0.05))
+    alone, told = (refine(ball.views(128), Sphere(0.66), options, context, views) for views in (None, drawn))
+    assert overlap(told, seen, context) > overlap(alone, seen, context) + 0.05
+    assert overlap(told, ball.views(128), context) > 0.94
 
 
 def test_what_no_view_sees_stays(ball, context):

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from img23d.scene.shapes import check_shape
 
+KNOWN = 0.85  # mean confidence inside of the solid
+
 
 @dataclass(frozen=True)
 class ShapePrior:
@@ -32,6 +34,12 @@ class ShapePrior:
         check_shape("confidence", self.confidence, size, size, size)
         check_shape("back_rgb", self.back_rgb, None, None, 3)
         check_shape("back_confidence", self.back_confidence, *self.back_rgb.shape[:2])
+
+    @property
+    def known(self) -> bool:
+        """Whether the solid is known rather than guessed, as a box or a solid of revolution that photo and network agree on."""
+        inside = self.sdf < 0
+        return bool(inside.any()) and float(self.confidence[inside].mean()) > KNOWN
 
     def to(self, device: torch.device | str) -> ShapePrior:
         """The same prior on another device."""

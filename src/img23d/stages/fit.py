@@ -28,6 +28,7 @@ MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its ho
 COLOR_RESOLUTION = 48
 TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
 COARSE_SAMPLES = 40
+HELD = 0.1  # of the prior's weight beside drawn views, which tell more about the solid
 THIN, HEAVIEST = 20.0, 3.0  # outline's length over the silhouette's area from which on it counts more, and how much at most
 TELL_EVERY = 8  # steps
 
@@ -55,7 +56,7 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context, drawn: 
         steps=options.steps,
         last_rate=options.learning_rate * 0.05,
     )
-    generator, told = context.generator(), ""
+    generator, told, held = context.generator(), "", 1.0 if drawn is None else HELD
     outline = outline_weight(views.mask)
     for step in range(options.steps):
         now = step / max(1, options.steps - 1)
@@ -71,7 +72,7 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context, drawn: 
             + options.normal.at(now) * normal_cosine_loss(seen["normal"], picked["normal"], trusted)
             + options.eikonal.at(now) * eikonal_loss(seen["slope"], torch.ones_like(seen["slope"][..., 0]))
             # where the prior is sure, the field stays with it; the photo wins where rays see it
-            + options.volume.at(now) * weighted_mean((sdf.clamp(-TRUNCATION, TRUNCATION) - target).abs(), trust)
+            + options.volume.at(now) * held * weighted_mean((sdf.clamp(-TRUNCATION, TRUNCATION) - target).abs(), trust)
             + options.smooth.at(now) * roughness(slope)
         )
         if others is not None:

@@ -85,7 +85,8 @@ def imagine(views: Views, prior: ShapePrior, options: Multiview, context: Contex
 
     Returns:
         The photo, whose camera now agrees with the drawn views; the solid that all of them leave as a prior; and the drawn views, of
-        whose depth and normals nothing is known.
+        whose depth and normals nothing is known. Boxes and solids of revolution are better known than drawn: they stay, and the views
+        are good for colours alone.
 
     Raises:
         WeightsError, BackendError: see `img23d.backends.hub.require` and `img23d.backends.zero123.load`.
@@ -100,7 +101,9 @@ def imagine(views: Views, prior: ShapePrior, options: Multiview, context: Contex
 
 
 def joined_up(views: Views, prior: ShapePrior, drawn: Views, context: Context) -> tuple[Views, ShapePrior, Views]:
-    """Photo and drawn views in one frame, and the prior that they make."""
+    """Photo and drawn views in one frame, and the prior that they make; a solid that is known is left as it is."""
+    if prior.known:
+        return views, prior, drawn
     views, drawn, share = agreeing(views, drawn)
     if share < DOUBTFUL:
         context.warnings.append(
