@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    settings = config.load("standard", ["multiview.model=truth", "multiview.steps=4", *options.settings])
+    settings = config.load("zero123", ["multiview.model=truth", "multiview.steps=4", *options.settings])
     context = pipeline.open_context(settings)
     told = json.loads((options.data / "photos" / "cameras.json").read_text())
     for name, place in sorted(told.items()):
