@@ -7,7 +7,8 @@ import torch
 
 from img23d.errors import FitError
 from img23d.ops.render import render
-from img23d.priors.hull import WRONG, agreeing, filling, hull_at, hull_prior
+from img23d.ops.volume import volume_points
+from img23d.priors.hull import FLOOR, WRONG, agreeing, filling, floor_of, hull_at, hull_prior
 from img23d.scene import Cameras, Mesh, Views
 from img23d.scene.cameras import orbit_degrees
 
@@ -100,7 +101,7 @@ def test_the_hull_fills_the_cube_and_is_seen_as_before(context):
     mesh = box_mesh()
     small = Mesh(mesh.vertices * 0.5 + torch.tensor([0.1, -0.05, 0.08]), mesh.faces)
     photo, drawn = photo_and_drawn(context, small)
-    placed, others = filling(photo, drawn)
+    placed, others, _ = filling(photo, drawn)
     prior = hull_prior(known(ball_prior_like=32), placed, others)
     inside = torch.nonzero(prior.sdf < 0).float() / 31 * 2 - 1
     assert float(inside.abs().max()) == pytest.approx(0.93, abs=0.08)
@@ -116,6 +117,23 @@ def known(ball_prior_like):
 
     volume = torch.ones(ball_prior_like, ball_prior_like, ball_prior_like)
     return ShapePrior(volume, volume, torch.zeros(8, 8, 3), torch.zeros(8, 8))
+
+
+def test_no_cone_is_left_under_what_is_seen_from_above(context):
+    mesh = box_mesh()
+    photo, drawn = photo_and_drawn(context, mesh, 40.0)
+    points = volume_points(40).reshape(-1, 3)
+    half = torch.tensor([0.6, 0.3, 0.4])
+    solid = replace(known(40), sdf=(points.abs() - half).amax(-1).reshape(40, 40, 40))  # the larger box; its ground is at -0.3
+    floor = floor_of(solid, photo.cameras, photo.cameras)
+    assert floor == pytest.approx(-0.3 - FLOOR, abs=0.04)
+    free, cut = (hull_prior(solid, photo, drawn, ground).sdf for ground in (-9.0, floor))
+    under = (points[:, 1] < -0.45).reshape(free.shape)
+    assert int((free[under] < 0).sum()) > 20 and not bool((cut[under] < 0).any())
+    above = (points[:, 1] > floor + 0.05).reshape(free.shape)
+    assert torch.equal((free < 0)[above], (cut < 0)[above])
+    tilted = orbit_degrees([0.0], 25.0, 3.6, 34.0)
+    assert floor_of(solid, photo.cameras, tilted) != pytest.approx(floor, abs=0.02)
 
 
 def test_the_photos_depth_takes_away_what_silhouettes_cannot(context):

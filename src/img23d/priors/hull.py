@@ -24,6 +24,7 @@ MASK_SIZE = 96  # pixels along each side of the silhouettes
 GRID, REACH, LOOK, SAMPLES = 44, 1.6, 40, 44  # samples of the hull along each side, object units, pixels and samples along each ray
 WRONG = 4  # of so many drawn silhouettes, one may be wrong at any point
 SLACK = 0.12  # object units: what the photo's depth may be wrong by before it takes something away
+FLOOR = 0.08  # object units: how far the hull may reach below the guessed solid; cameras above an object leave a cone under it
 TRUST = 0.3  # in a solid that drawn pictures tell
 FILL = 0.93  # of the cube that the hull takes
 
@@ -144,15 +145,32 @@ def hull_at(photo: Views, drawn: Views, points: Tensor) -> Tensor:
     return torch.maximum(own, worst[len(others) // WRONG])
 
 
-def filling(photo: Views, drawn: Views) -> tuple[Views, Views]:
-    """The same in a frame in which the hull fills the cube.
+def floor_of(prior: ShapePrior, before: Cameras, after: Cameras) -> float:
+    """Height of the ground under a guessed solid, as the photo's moved camera sees it.
+
+    Args:
+        prior: the guess.
+        before: the photo's camera when it was made.
+        after: the same camera, moved by `agreeing`.
+    """
+    inside = prior.sdf < 0
+    if not bool(inside.any()):
+        return -REACH
+    x, y, depth = before.project(volume_points(len(prior.sdf), prior.sdf)[inside])[0].unbind(-1)
+    away = after.position[0].norm() - before.position[0].norm()
+    points = after.position[0] + (depth + away)[:, None] * after.directions(torch.stack([x, y], -1)[None])[0]
+    return float(torch.quantile(points[:, 1], 0.01)) - FLOOR
+
+
+def filling(photo: Views, drawn: Views, floor: float = -REACH) -> tuple[Views, Views, float]:
+    """The same in a frame in which the hull above the ground fills the cube, and the ground's height there.
 
     Raises:
         FitError: nothing is left of the hull.
     """
     assert photo.depth is not None
     points = volume_points(2 * GRID, photo.depth).reshape(-1, 3) * REACH
-    inside = points[hull_at(photo, drawn, points) < 0]
+    inside = points[(hull_at(photo, drawn, points) < 0) & (points[:, 1] > floor)]
     if not len(inside):
         raise FitError("the drawn views leave no solid: they do not agree", "another --seed, or --set multiview.model= does without them")
     middle = (inside.amin(0) + inside.amax(0)) / 2
@@ -163,20 +181,22 @@ def filling(photo: Views, drawn: Views) -> tuple[Views, Views]:
         pose[:, :3, 3] = (pose[:, :3, 3] - middle) * scale
         return Cameras(pose, cameras.focal, cameras.center)
 
-    return replace(photo, cameras=placed(photo.cameras), depth=photo.depth * scale), replace(drawn, cameras=placed(drawn.cameras))
+    placed_photo = replace(photo, cameras=placed(photo.cameras), depth=photo.depth * scale)
+    return placed_photo, replace(drawn, cameras=placed(drawn.cameras)), (floor - float(middle[1])) * scale
 
 
-def hull_prior(prior: ShapePrior, photo: Views, drawn: Views) -> ShapePrior:
-    """A prior whose solid is what photo and drawn views leave: their hull, and nothing before the photo's depth.
+def hull_prior(prior: ShapePrior, photo: Views, drawn: Views, floor: float = -REACH) -> ShapePrior:
+    """A prior whose solid is what photo and drawn views leave: their hull, nothing before the photo's depth, nothing under the ground.
 
     Args:
         prior: whose colours are kept.
         photo: one view with depth.
         drawn: silhouettes from other sides, from `img23d.stages.imagine`.
+        floor: height of the ground.
     """
     assert photo.depth is not None
     points = volume_points(len(prior.sdf), prior.sdf).reshape(-1, 3)
-    outside = hull_at(photo, drawn, points)
+    outside = torch.maximum(hull_at(photo, drawn, points), floor - points[:, 1])
     x, y, depth = photo.cameras.project(points)[0].unbind(-1)
     before = sample(photo.depth[0, ..., None], x, y)[:, 0] - depth - SLACK
     on_object = sample(photo.mask[0, ..., None], x, y)[:, 0] > 0.5

@@ -17,7 +17,7 @@ from img23d.errors import FitError
 from img23d.ops.crop import Box, crop
 from img23d.ops.cutout import plain_background_alpha
 from img23d.ops.volume import volume_points
-from img23d.priors.hull import agreeing, filling, hull_prior
+from img23d.priors.hull import agreeing, filling, floor_of, hull_prior
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.scores.samplers import ddim_sample, guided
@@ -104,14 +104,14 @@ def joined_up(views: Views, prior: ShapePrior, drawn: Views, context: Context) -
     """Photo and drawn views in one frame, and the prior that they make; a solid that is known is left as it is."""
     if prior.known:
         return views, prior, drawn
-    views, drawn, share = agreeing(views, drawn)
+    guessed, (views, drawn, share) = views.cameras, agreeing(views, drawn)
     if share < DOUBTFUL:
         context.warnings.append(
             f"the drawn views hardly agree ({share:.0%} of their outlines are filled): see drawn.png in the run folder; another --seed, or"
             " --set multiview.model= does without them"
         )
-    views, drawn = filling(views, drawn)
-    return views, hull_prior(prior, views, drawn), drawn
+    views, drawn, floor = filling(views, drawn, floor_of(prior, guessed, views.cameras))
+    return views, hull_prior(prior, views, drawn, floor), drawn
 
 
 def drawn_around(views: Views, prior: ShapePrior, model: ViewModel, options: Multiview, context: Context) -> Views:
