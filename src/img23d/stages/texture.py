@@ -67,7 +67,7 @@ def texture(
     matching = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
     face, barycentric = texel_surface(matching.uv, matching.uv_faces, options.size)
     even = without_light(views, low, normals, context.rasterizer, options.delight, context.seed)
-    scene = prepare(even, drawn, low, matching, face, barycentric, options, context)
+    scene = prepare(even, low, matching, face, barycentric, options, context, drawn)
     base_color = bake_colors(scene, prior, low, face, options, context)
     normal_map = None
     if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
@@ -111,8 +111,8 @@ class Painted:
 
 
 def prepare(
-    views: Views, drawn: Views | None, mesh: Mesh, matching: MatchingMesh, face: Tensor, barycentric: Tensor, options: Texture,
-    context: Context,
+    views: Views, mesh: Mesh, matching: MatchingMesh, face: Tensor, barycentric: Tensor, options: Texture, context: Context,
+    drawn: Views | None = None,
 ) -> Painted:  # fmt: skip
     """Find each texel's place on the surface, and make the pictures ready."""
     covered = face >= 0
