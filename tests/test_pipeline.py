@@ -248,3 +248,8 @@ def test_weights_that_are_missing_are_told_before_any_work(photo, tmp_path, monk
     with pytest.raises(WeightsError, match="not on this machine"):
         pipeline.generate(photo, tmp_path / "out", config.load("draft", [*SMALL, "offline=true", *settings]))
     assert not any((tmp_path / "out").rglob("*"))
+
+
+def test_a_model_that_no_option_asks_is_not_looked_for(photo, tmp_path):
+    asked = ["offline=true", "estimate.geometry_model=marigold-depth"]  # but estimate.geometry=auto
+    assert pipeline.generate(photo, tmp_path, config.load("draft", [*SMALL, *asked])).path.is_file()

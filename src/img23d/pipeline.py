@@ -132,10 +132,10 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
     views, prior = steps(
         "estimate", ESTIMATE_VERSION, estimate_options(c), lambda x: estimate(views, fov_deg is not None, c.prior, c.estimate, x), *GUESS
     )
-    drawn = None
+    drawn = shown = None
     if c.multiview.model:
         views, prior, drawn = steps("imagine", IMAGINE_VERSION, imagine_options(c), lambda x: imagine(views, prior, c.multiview, x), *DRAWN)
-    shown = None if prior.known else drawn  # a known solid is not bent by pictures that nobody took
+        shown = None if prior.known else drawn  # a known solid is not bent by pictures that nobody took
     sdf = steps("fit", FIT_VERSION, c.fit, lambda x: fit(views, prior, c.fit, x, shown), *FIELD)
     mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, sdf, c.refine, x, shown), *MESH)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)
@@ -230,7 +230,8 @@ def have_models(config: Config) -> None:
     from img23d.backends.monocular import DEFAULTS
 
     kind = config.estimate.geometry
-    named = [*(config.estimate.geometry_model or DEFAULTS.get(kind, "")).split(","), config.multiview.model]
+    geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
+    named = [*geometry.split(","), config.multiview.model]
     for name in filter(None, (name.strip() for name in named)):
         require(name, is_offline(config.offline), config.commercial_ok)
 

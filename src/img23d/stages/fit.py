@@ -14,8 +14,8 @@ from img23d.ops.bridge import bridged
 from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import eikonal_loss, mask_cross_entropy, normal_cosine_loss, pearson_depth_loss, rgb_loss, weighted_mean
 from img23d.ops.neus import composite_weights, cube_interval, section_alpha
-from img23d.ops.project_photo import sample
 from img23d.ops.volume import volume_points
+from img23d.priors.hull import out_of
 from img23d.priors.solid import silhouette_distance
 from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
@@ -126,10 +126,8 @@ def without_tunnels(sdf: Tensor, views: Views) -> Tensor:
         return sdf
     points = volume_points(len(sdf), sdf).reshape(-1, 3)
     outside = torch.full_like(points[:, 0], -torch.inf)
-    for seen, mask, focal in zip(views.cameras.project(points), masks, views.cameras.focal):
-        x, y, depth = seen.unbind(-1)
-        half_widths = sample(silhouette_distance(mask)[..., None], x, y)[:, 0]
-        outside = torch.maximum(outside, half_widths * 0.5 * depth / focal.amin())
+    for view, mask in enumerate(masks):
+        outside = torch.maximum(outside, out_of(views.cameras[view : view + 1], silhouette_distance(mask), points))
     return close_tunnels(sdf, outside.reshape(sdf.shape), masks[most], 2 / (len(sdf) - 1))
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from img23d.backends.zero123 import Turn
 from img23d.config import Multiview
 from img23d.errors import FitError
 from img23d.ops.crop import Box, crop
@@ -123,13 +124,14 @@ def drawn_around(views: Views, prior: ShapePrior, model: ViewModel, options: Mul
     total, done = sum(len(round_.wanted) for round_ in rounds), 0
     generator = context.generator()
     for round_ in rounds:
+        seen = model.look(pictures[round_.known])
         for first in range(0, len(round_.wanted), options.batch):
             wanted = round_.wanted[first : first + options.batch]
 
             def progress(fraction: float, done: int = done, count: int = len(wanted)) -> None:
                 context.progress((done + count * fraction) / total, f"{total} views")
 
-            drawn = draw(model, pictures[round_.known], round_.known, wanted, round_.steps, options, generator, context.device, progress)
+            drawn = draw(model, seen, round_.known, wanted, round_.steps, options, generator, context.device, progress)
             pictures.update(zip(wanted, drawn))
             done += len(wanted)
     del pictures[photo]
@@ -153,14 +155,11 @@ def planned(options: Multiview, photo: Side) -> list[Round]:
 
 
 def draw(
-    model: ViewModel, picture: Tensor, known: Side, wanted: tuple[Side, ...], steps: int, options: Multiview, generator: torch.Generator,
+    model: ViewModel, seen: Any, known: Side, wanted: tuple[Side, ...], steps: int, options: Multiview, generator: torch.Generator,
     device: torch.device, progress: Any,
 ) -> Tensor:  # fmt: skip
-    """(N, S, S, 3) the object from the sides wanted, by the model, from a picture (S, S, 3) of the known side."""
-    from img23d.backends.zero123 import Turn
-
+    """(N, S, S, 3) the object from the sides wanted, by the model, from what it was told of the picture of the known side."""
     turns = [Turn(side.azimuth - known.azimuth, side.elevation - known.elevation, known.elevation) for side in wanted]
-    seen = model.look(picture)
     size = model.latent_size
     start = torch.randn(len(wanted), 4, size, size, generator=generator).to(device)
     kind, first, last = model.betas

@@ -88,7 +88,7 @@ def optimize(
         return until
     size = picture_size(views, options) if begin or not options.subdivisions else max(32, options.image_size // 2)
     size = min(size, views.mask.shape[-1])
-    observed, others = smaller(views, size), None if drawn is None else smaller(drawn, size)
+    observed = smaller(views, size) if drawn is None else joined(views, drawn, size)
     edges = state.edges()
     generator = context.generator()
     learnt = state.learnt(options, 0.5 ** (begin > 0))
@@ -102,7 +102,7 @@ def optimize(
     optimizer = Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
     for step in range(begin, until):
         now = step / max(1, options.steps - 1)
-        chosen = pick_views(observed, others, generator)
+        chosen = pick_views(observed, len(views), generator)
         sdf = state.sdf()
         vertices, faces, uneven = state.surface(sdf, context)
         if len(faces) == 0:
@@ -190,16 +190,12 @@ def smaller(views: Views, size: int) -> Views:
     return Views(views.cameras, **maps)
 
 
-def pick_views(views: Views, drawn: Views | None, generator: torch.Generator) -> Views:
-    """At most `VIEWS_PER_STEP` of the views, at random, and one of the drawn ones."""
-    chosen = some_views(views, VIEWS_PER_STEP, generator)
-    return chosen if drawn is None else joined(chosen, some_views(drawn, 1, generator), chosen.mask.shape[-1])
-
-
-def some_views(views: Views, count: int, generator: torch.Generator) -> Views:
-    """So many of the views, at random; all, where there are no more."""
-    if len(views) <= count:
+def pick_views(views: Views, own: int, generator: torch.Generator) -> Views:
+    """At most `VIEWS_PER_STEP` of the first ``own`` views, at random, and one of the others, which were drawn."""
+    if len(views) == own <= VIEWS_PER_STEP:
         return views
-    chosen = torch.randperm(len(views), generator=generator)[:count].tolist()
+    chosen = list(range(own)) if own <= VIEWS_PER_STEP else torch.randperm(own, generator=generator)[:VIEWS_PER_STEP].tolist()
+    if len(views) > own:
+        chosen.append(own + int(torch.randint(len(views) - own, (1,), generator=generator)))
     maps = {name: value[chosen] for name, value in vars(views).items() if name != "cameras" and value is not None}
     return Views(views.cameras[chosen], **maps)
