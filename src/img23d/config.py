@@ -8,12 +8,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from img23d.errors import ConfigError
-from img23d.options import Ramp, constant, option, ramp
+from img23d.options import Ramp, check_key, check_ranges, constant, keys, option, ramp
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,29 @@ class Multiview:
     pose: Literal["auto", "distance", "elevation"] = option(
         "auto", "last number the model is told: change of distance (zero123), or the photo's elevation (stable-zero123); auto = by its name"
     )
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Diffusion models that pull at shape and colours while these are fitted: score distillation."""
+
+    view_model: str = option("", "Zero-1-to-3 or Stable-Zero123 (see multiview.model): how the photo's object looks from elsewhere")
+    text_model: str = option("", "stable-diffusion-2-1-base, stable-diffusion-1-5, a repository id or a folder: how such a thing looks")
+    prompt: str = option("", "what the object is, for the text model: a blue mug with a sun on it")
+    negative_prompt: str = option("", "what it is not")
+    view_weight: Ramp = constant(0.4, "weight of the view model's pull; 1 is that of the photo's colours")
+    text_weight: Ramp = constant(0.4, "weight of the text model's pull")
+    view_scale: float = option(5.0, "classifier-free guidance of the view model; 1 = none", 0, 1000)
+    text_scale: float = option(100.0, "classifier-free guidance of the text model; 1 = none", 0, 1000)
+    text_sees: Literal["colors", "normals"] = option("colors", "what refine shows to the text model; fit shows colours")
+    perpendicular: bool = option(True, "tell the text model which sides are not to be seen (Perp-Neg); two more passes in each step")
+    least: Ramp = constant(0.2, "least noise, as a share of the model's schedule")
+    most: Ramp = ramp("most noise", 0.85, 0.5)
+    size: int = option(64, "side of the pictures that fit draws for the models; refine draws four times as large", 16, 1024, "px")
+    batch: int = option(1, "sides drawn in each step", 1, 16)
+    widening: float = option(0.2, "share of a stage's steps in which the sides spread from the photo's to all", 0, 1)
+    repaint: float = option(0.0, "share of noise from which colours of unseen sides are drawn anew before texture; 0 = as fitted", 0, 1)
+    repaint_steps: int = option(30, "denoising steps of that, of a whole schedule", 1, 999)
 
 
 @dataclass(frozen=True)
@@ -164,6 +187,7 @@ class Config:
     prior: Prior = field(default_factory=Prior)
     estimate: Estimate = field(default_factory=Estimate)
     multiview: Multiview = field(default_factory=Multiview)
+    guidance: Guidance = field(default_factory=Guidance)
     fit: Fit = field(default_factory=Fit)
     refine: Refine = field(default_factory=Refine)
     texture: Texture = field(default_factory=Texture)
@@ -214,7 +238,7 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
             raise ConfigError(f"preset {path.name}: {key} is neither a number nor a ramp", f"img23d presets show standard has {key}")
         OmegaConf.update(chosen, key, {"start": value, "end": value})
     for key in _leaves(OmegaConf.to_container(chosen)):
-        _check_key(key, known, f"preset {path.name}")
+        check_key(key, known, f"preset {path.name}")
     return replace(_merged([tree, chosen], overrides, path.stem if path.stem in preset_names() else "standard"), preset=path.stem)
 
 
@@ -243,7 +267,7 @@ def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
         if f"{key.strip()}.start" in known:  # a bare number: the same weight all the time
             items.extend(f"{key.strip()}.{end}={value}" for end in ("start", "end"))
             continue
-        _check_key(key.strip(), known, "--set")
+        check_key(key.strip(), known, "--set")
         items.append(f"{key.strip()}={value if value.strip() else repr('')}")  # nothing is an empty text, not YAML's null
     try:
         config = OmegaConf.to_object(OmegaConf.merge(*trees, OmegaConf.from_dotlist(items)))
@@ -253,26 +277,6 @@ def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
     assert isinstance(config, Config)
     check_ranges(config)
     return config
-
-
-def keys(node: Any, prefix: str = "") -> Iterable[str]:
-    """Dotted keys of all options below a dataclass."""
-    for entry in fields(node):
-        value = getattr(node, entry.name)
-        yield from keys(value, f"{prefix}{entry.name}.") if is_dataclass(value) else (f"{prefix}{entry.name}",)
-
-
-def check_ranges(node: Any, prefix: str = "") -> None:
-    """Raise `ConfigError` when a number is outside its option's range."""
-    for entry in fields(node):
-        value, name = getattr(node, entry.name), f"{prefix}{entry.name}"
-        if is_dataclass(value):
-            check_ranges(value, f"{name}.")
-        low, high = (-1e30, 1e30) if entry.metadata.get("low") is None else (entry.metadata["low"], entry.metadata["high"])
-        if isinstance(value, int | float) and not low <= value <= high:  # nor is what is not a number
-            near = type(value)(min(max(value if value == value else 0, low), high))
-            unit = f" {entry.metadata['unit']}" if entry.metadata.get("unit") else ""
-            raise ConfigError(f"{name}={value} is outside {low:g}..{high:g}{unit}", f"--set {name}={near}")
 
 
 def _preset_path(preset: str) -> Path:
@@ -291,10 +295,3 @@ def _preset_path(preset: str) -> Path:
 def _leaves(node: Any, prefix: str = "") -> Iterable[str]:
     for name, value in node.items():
         yield from _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else (f"{prefix}{name}",)
-
-
-def _check_key(key: str, known: list[str], where: str) -> None:
-    if key not in known:
-        near = difflib.get_close_matches(key, known, 1, 0.5) or [k for k in known if k.split(".")[-1] == key.split(".")[-1]]
-        hint = f"did you mean {near[0]}?" if near else "img23d presets show standard lists all keys"
-        raise ConfigError(f"{where}: unknown key {key!r}", hint)

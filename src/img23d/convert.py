@@ -102,6 +102,7 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
     if wanted == options:
         return artifacts.load_textured(step_folder(folder, "texture"))
     from img23d import pipeline
+    from img23d.stages.options import guides
     from img23d.stages.texture import texture
 
     def progress(fraction: float, text: str = "") -> None:
@@ -114,6 +115,8 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
         views, prior, drawn = artifacts.load_imagined(step_folder(folder, "imagine"), context.device)
     else:
         (views, prior), drawn = artifacts.load_guess(step_folder(folder, "estimate"), context.device), None
+        if guides(run.config) and not prior.known:
+            drawn = artifacts.load_drawn(step_folder(folder, "paint"), context.device)
     mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
     with repeatable(context.device):
         return texture(views, prior, mesh, wanted, context, drawn)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
+
+from img23d.errors import ConfigError
 
 
 def option(default: Any, text: str, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
@@ -37,3 +41,31 @@ def constant(value: float, text: str) -> Any:
 def ramp(text: str, start: float, end: float, begin: float = 0.0, finish: float = 1.0) -> Any:
     """A field holding a `Ramp`."""
     return field(default_factory=lambda: Ramp(start, end, begin, finish), metadata={"text": text})
+
+
+def keys(node: Any, prefix: str = "") -> Iterable[str]:
+    """Dotted keys of all options below a dataclass."""
+    for entry in fields(node):
+        value = getattr(node, entry.name)
+        yield from keys(value, f"{prefix}{entry.name}.") if is_dataclass(value) else (f"{prefix}{entry.name}",)
+
+
+def check_ranges(node: Any, prefix: str = "") -> None:
+    """Raise `ConfigError` when a number is outside its option's range."""
+    for entry in fields(node):
+        value, name = getattr(node, entry.name), f"{prefix}{entry.name}"
+        if is_dataclass(value):
+            check_ranges(value, f"{name}.")
+        low, high = (-1e30, 1e30) if entry.metadata.get("low") is None else (entry.metadata["low"], entry.metadata["high"])
+        if isinstance(value, int | float) and not low <= value <= high:  # nor is what is not a number
+            near = type(value)(min(max(value if value == value else 0, low), high))
+            unit = f" {entry.metadata['unit']}" if entry.metadata.get("unit") else ""
+            raise ConfigError(f"{name}={value} is outside {low:g}..{high:g}{unit}", f"--set {name}={near}")
+
+
+def check_key(key: str, known: list[str], where: str) -> None:
+    """Raise `ConfigError` when a key is not among the known ones; ``where`` it stands is told."""
+    if key not in known:
+        near = difflib.get_close_matches(key, known, 1, 0.5) or [k for k in known if k.split(".")[-1] == key.split(".")[-1]]
+        hint = f"did you mean {near[0]}?" if near else "img23d presets show standard lists all keys"
+        raise ConfigError(f"{where}: unknown key {key!r}", hint)

@@ -20,7 +20,7 @@ from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_pho
 from img23d.io.meshes import UNITLESS, save_together
 from img23d.io.previews import preview_sheet
 from img23d.record import Given, Targets, check_existing, keep, targets_for
-from img23d.run import Run, digest, file_digest, model_digests, readable_stem, stage_seed
+from img23d.run import Run, digest, file_digest, readable_stem, stage_seed
 from img23d.scene import TexturedMesh, Views
 from img23d.stages import artifacts
 from img23d.stages.context import Context
@@ -28,8 +28,12 @@ from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
 from img23d.stages.fit import VERSION as FIT_VERSION
 from img23d.stages.fit import fit
+from img23d.stages.guide import Guide, check_guidance, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
+from img23d.stages.options import estimate_options, guided_options, guides, imagine_options
+from img23d.stages.paint import VERSION as PAINT_VERSION
+from img23d.stages.paint import paint
 from img23d.stages.refine import VERSION as REFINE_VERSION
 from img23d.stages.refine import refine
 from img23d.stages.segment import VERSION as SEGMENT_VERSION
@@ -136,23 +140,17 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
     if c.multiview.model:
         views, prior, drawn = steps("imagine", IMAGINE_VERSION, imagine_options(c), lambda x: imagine(views, prior, c.multiview, x), *DRAWN)
         shown = None if prior.known else drawn  # a known solid is not bent by pictures that nobody took
-    sdf = steps("fit", FIT_VERSION, c.fit, lambda x: fit(views, prior, c.fit, x, shown), *FIELD)
-    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, sdf, c.refine, x, shown), *MESH)
+
+    def guide(x: Context) -> Guide | None:
+        return None if prior.known else open_guide(views, prior, c.guidance, x)  # likewise
+
+    fit_options, refine_options = guided_options(c, c.fit), guided_options(c, c.refine)
+    sdf = steps("fit", FIT_VERSION, fit_options, lambda x: fit(views, prior, c.fit, x, shown, guide(x)), *FIELD)
+    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(views, sdf, c.refine, x, shown, guide=guide(x)), *MESH)
+    if guides(c) and drawn is None and not prior.known:
+        drawn = steps("paint", PAINT_VERSION, c.guidance, lambda x: paint(views, prior, sdf, mesh, c.guidance, x), *PAINTED)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)
     return views, asset
-
-
-def estimate_options(config: Config) -> list[Any]:
-    """What the estimate depends on: a model that is named by a path by its content too, and whether its licence was looked at."""
-    options = [config.prior, config.estimate]
-    if config.estimate.geometry in ("auto", "prior"):
-        return options
-    return [*options, model_digests(config.estimate.geometry_model), config.commercial_ok]
-
-
-def imagine_options(config: Config) -> list[Any]:
-    """What the drawn views depend on, likewise."""
-    return [config.multiview, model_digests(config.multiview.model), config.commercial_ok]
 
 
 VIEWS = (artifacts.save_views, artifacts.load_views)
@@ -160,6 +158,7 @@ FIELD = (artifacts.save_field, artifacts.load_field)
 MESH = (artifacts.save_mesh_artifact, artifacts.load_mesh_artifact)
 ASSET = (artifacts.save_textured, artifacts.load_textured)
 DRAWN = (artifacts.save_imagined, artifacts.load_imagined)
+PAINTED = (artifacts.save_drawn, artifacts.load_drawn)
 GUESS = (artifacts.save_guess, artifacts.load_guess)
 
 
@@ -225,13 +224,15 @@ def have_models(config: Config) -> None:
 
     Raises:
         WeightsError: they are not here and not to be had.
+        ConfigError: a model for guidance lacks what it must be told.
     """
     from img23d.backends.hub import is_offline, require
     from img23d.backends.monocular import DEFAULTS
 
     kind = config.estimate.geometry
     geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
-    named = [*geometry.split(","), config.multiview.model]
+    check_guidance(config.guidance)
+    named = [*geometry.split(","), config.multiview.model, config.guidance.view_model, config.guidance.text_model]
     for name in filter(None, (name.strip() for name in named)):
         require(name, is_offline(config.offline), config.commercial_ok)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from img23d.backends.zero123 import Turn, load, read_betas, read_projection
+from img23d.backends.diffusion_parts import read_betas
+from img23d.backends.zero123 import FAMILY, Turn, load, read_projection
 from img23d.errors import WeightsError
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (pip install 'img23d[diffusion]')")
@@ -92,7 +93,7 @@ def test_latents_become_pictures(folder: Path) -> None:
 
 def test_what_is_no_such_model_is_refused_with_a_reason(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="scheduler"):
-        read_betas(tmp_path)
+        read_betas(tmp_path, FAMILY)
     with pytest.raises(WeightsError, match="clip_camera_projection"):
         read_projection(tmp_path)
     (tmp_path / "scheduler").mkdir()
@@ -100,7 +101,7 @@ def test_what_is_no_such_model_is_refused_with_a_reason(folder: Path, tmp_path: 
         '{"beta_schedule": "scaled_linear", "beta_start": 0.1, "beta_end": 0.2, "prediction_type": "v_prediction"}'
     )
     with pytest.raises(WeightsError, match="v_prediction"):
-        read_betas(tmp_path)
+        read_betas(tmp_path, FAMILY)
     (tmp_path / "scheduler" / "scheduler_config.json").write_text((folder / "scheduler" / "scheduler_config.json").read_text())
     with pytest.raises(WeightsError, match="unet"):
         load(tmp_path, "cpu")

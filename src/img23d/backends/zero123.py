@@ -7,8 +7,6 @@ Reference: Liu et al., Zero-1-to-3: Zero-shot One Image to 3D Object (2023); and
 from __future__ import annotations
 
 import functools
-import importlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.errors import BackendError, WeightsError
+from img23d.backends.diffusion_parts import AGAIN, decode, encode, libraries, load_part, read_betas
+from img23d.errors import WeightsError
 
 PICTURE = 256  # pixels along each side of what it was trained on
 LATENT_CHANNELS = 4
@@ -99,12 +98,13 @@ class Zero123:
         nothing, told_noise = found.to(noisy.dtype).chunk(2)
         return nothing, told_noise
 
-    @torch.no_grad()
+    def latents(self, pictures: Tensor) -> Tensor:
+        """(B, S, S, 3) sRGB 0..1 to (B, 4, h, w), differentiable."""
+        return encode(self.vae, pictures)
+
     def pictures(self, latents: Tensor) -> Tensor:
         """(B, S, S, 3) sRGB 0..1 of latents (B, 4, h, w)."""
-        weight = next(self.vae.parameters())
-        drawn = self.vae.decode((latents / self.vae.config.scaling_factor).to(weight)).sample
-        return (drawn.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+        return decode(self.vae, latents)
 
 
 def pose(turn: Turn, tells_elevation: bool) -> list[float]:
@@ -136,47 +136,17 @@ def load(path: Path, device: str, said: str = "auto") -> Zero123:
         BackendError: diffusers or transformers is missing.
         WeightsError: the folder holds something else, or not all of it.
     """
-    try:
-        diffusers, transformers = importlib.import_module("diffusers"), importlib.import_module("transformers")
-        unet_class, vae_class = diffusers.UNet2DConditionModel, diffusers.AutoencoderKL
-        encoder_class = transformers.CLIPVisionModelWithProjection
-    except (ImportError, AttributeError, RuntimeError) as error:
-        raise BackendError(f"diffusers does not load: {str(error).splitlines()[0]}", "pip install 'img23d[diffusion]'") from error
-    betas = read_betas(path)
-    dtype = torch.float16 if device.startswith("cuda") else torch.float32
-    parts = []
-    for kind, name in ((unet_class, "unet"), (vae_class, "vae"), (encoder_class, "image_encoder")):
-        variant = "fp16" if any((path / name).glob("*.fp16.safetensors")) else None
-        try:
-            part = kind.from_pretrained(path / name, variant=variant, use_safetensors=True, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise WeightsError(f"{path / name} cannot be loaded: {reason}", "fetch or import the model again") from error
-        parts.append(part.to(device, dtype).eval())
-    unet, vae, encoder = parts
+    diffusers, transformers = libraries()
+    betas = read_betas(path, FAMILY)
+    unet = load_part(diffusers.UNet2DConditionModel, path, "unet", device)
+    vae = load_part(diffusers.AutoencoderKL, path, "vae", device)
+    encoder = load_part(transformers.CLIPVisionModelWithProjection, path, "image_encoder", device)
     if unet.config.in_channels != 2 * LATENT_CHANNELS:
         raise WeightsError(f"{path / 'unet'} takes {unet.config.in_channels} channels, not 8", FAMILY)
-    projection = read_projection(path).to(device, dtype)
+    projection = read_projection(path).to(device, next(unet.parameters()).dtype)
     if projection.in_features != encoder.config.projection_dim + 4 or projection.out_features != unet.config.cross_attention_dim:
-        raise WeightsError(f"the camera projection in {path} does not fit its networks", "fetch or import the model again")
+        raise WeightsError(f"the camera projection in {path} does not fit its networks", AGAIN)
     return Zero123(unet, vae, encoder, projection, betas, tells_elevation(path, said))
-
-
-def read_betas(path: Path) -> tuple[str, float, float]:
-    """Kind, first and last beta of a folder's noise schedule.
-
-    Raises:
-        WeightsError: no such file, or a network that predicts something else than the noise.
-    """
-    try:
-        said = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
-        betas = str(said["beta_schedule"]), float(said["beta_start"]), float(said["beta_end"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} has no readable scheduler/scheduler_config.json", "a folder in diffusers' layout is needed") from error
-    predicts = said.get("prediction_type", "epsilon")
-    if predicts != "epsilon" or betas[0] not in ("linear", "scaled_linear"):
-        raise WeightsError(f"{path} predicts {predicts} with {betas[0]} betas", FAMILY)
-    return betas
 
 
 def read_projection(path: Path) -> torch.nn.Linear:
@@ -196,7 +166,7 @@ def read_projection(path: Path) -> torch.nn.Linear:
             tensors = load_file(str(files[0]))
             weight, bias = tensors[f"{name}.weight"].float(), tensors[f"{name}.bias"].float()
         except (SafetensorError, KeyError) as error:
-            raise WeightsError(f"{files[0]} holds no camera projection: {error}", "fetch or import the model again") from error
+            raise WeightsError(f"{files[0]} holds no camera projection: {error}", AGAIN) from error
         layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
         layer.load_state_dict({"weight": weight, "bias": bias})
         return layer.requires_grad_(False)

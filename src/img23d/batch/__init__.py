@@ -26,7 +26,8 @@ __all__ = ["Entry", "Item", "Made", "Observer", "Progress", "Report", "Task", "f
 
 # These change how fast a result comes, not what it is.
 _SPEED_ONLY = ("preset", "threads", "device")
-_MODELS = (("estimate", "geometry_model"), ("multiview", "model"))  # options that may name a model by its path
+# Options that may name a model by its path.
+_MODELS = (("estimate", "geometry_model"), ("multiview", "model"), ("guidance", "view_model"), ("guidance", "text_model"))
 
 
 def open_pipeline(config: Any) -> Work:

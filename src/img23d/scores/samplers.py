@@ -32,6 +32,8 @@ def ddim_sample(
     eta: float,
     generator: torch.Generator,
     progress: Callable[[float], None] = lambda fraction: None,
+    most: float = 1.0,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Denoise with any number of steps.
 
@@ -43,6 +45,8 @@ def ddim_sample(
         eta: fresh noise in each step: 0 is deterministic, 1 as much as DDPM's.
         generator: of that noise; on the CPU, so that every device sees the same.
         progress: called with the fraction that is done.
+        most: share of the schedule from which on to denoise; those of the steps that lie above it are left out.
+        known: what the noise is added to at the first step that is left; None for noise alone.
 
     Returns:
         The sample.
@@ -50,9 +54,11 @@ def ddim_sample(
     Reference:
         Song et al., Denoising Diffusion Implicit Models (2021), equations 12 and 16. After the last step there is as much noise left
         as at step 0, not none: so were the networks of latent diffusion sampled (diffusers calls that set_alpha_to_one=False).
+        With ``known``: Meng et al., SDEdit (2022), algorithm 1.
     """
-    noisy = start
-    chosen = sampled_steps(schedule, steps)
+    chosen = [step for step in sampled_steps(schedule, steps) if step <= most * len(schedule)]
+    noisy = start if known is None or not chosen else schedule.add_noise(known, start, chosen[0]).to(start.dtype)
+    steps = len(chosen)
     for number, step in enumerate(chosen):
         left = float(schedule.alphas_cumprod[step])
         then = float(schedule.alphas_cumprod[chosen[number + 1] if number + 1 < steps else 0])
@@ -63,7 +69,7 @@ def ddim_sample(
         if fresh > 0:
             noisy = noisy + fresh * torch.randn(noisy.shape, generator=generator).to(noisy)
         progress((number + 1) / steps)
-    return noisy
+    return noisy if chosen or known is None else known
 
 
 def guided(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:

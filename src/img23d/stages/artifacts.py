@@ -72,7 +72,11 @@ def load_guess(folder: Path, device: torch.device | str = "cpu") -> tuple[Views,
 def save_imagined(made: tuple[Views, ShapePrior, Views], folder: Path) -> None:
     """The photo, the prior and the drawn views of `imagine`, and these side by side on white."""
     save_guess(made[:2], folder)
-    drawn = made[2]
+    save_drawn(made[2], folder)
+
+
+def save_drawn(drawn: Views, folder: Path) -> None:
+    """Views from other sides, and their pictures side by side on white."""
     tensors = {name: value for name, value in vars(drawn).items() if name != "cameras"}
     save_tensors(folder / "drawn.safetensors", {**tensors, **vars(drawn.cameras)})
     cover = drawn.mask[..., None]
@@ -84,7 +88,12 @@ def save_imagined(made: tuple[Views, ShapePrior, Views], folder: Path) -> None:
 
 def load_imagined(folder: Path, device: torch.device | str = "cpu") -> tuple[Views, ShapePrior, Views]:
     """What `save_imagined` wrote."""
-    return *load_guess(folder, device), load_views(folder, device, "drawn")
+    return *load_guess(folder, device), load_drawn(folder, device)
+
+
+def load_drawn(folder: Path, device: torch.device | str = "cpu") -> Views:
+    """What `save_drawn` wrote."""
+    return load_views(folder, device, "drawn")
 
 
 def save_field(field: FrozenGrid, folder: Path) -> None:

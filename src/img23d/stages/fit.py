@@ -20,12 +20,13 @@ from img23d.priors.solid import silhouette_distance
 from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
+from img23d.stages.guide import Draw, Guide
 from img23d.stages.observe import joined
 
 VERSION = 5
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
 MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its holes
-COLOR_RESOLUTION = 48
+COLOR_RESOLUTION, GUIDED_COLORS = 48, 96  # samples along each side: the colours of a guided fit are to be seen
 TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
 COARSE_SAMPLES = 40
 HELD = 0.1  # of the prior's weight beside drawn views, which tell more about the solid
@@ -33,17 +34,21 @@ THIN, HEAVIEST = 20.0, 3.0  # outline's length over the silhouette's area from w
 TELL_EVERY = 8  # steps
 
 
-def fit(views: Views, prior: ShapePrior, options: Fit, context: Context, drawn: Views | None = None) -> FrozenGrid:
+def fit(
+    views: Views, prior: ShapePrior, options: Fit, context: Context, drawn: Views | None = None, guide: Guide | None = None
+) -> FrozenGrid:
     """Optimise a `GridField` so that its rendering agrees with the views and its volume with the prior.
 
     Args:
         drawn: outlines and colours from other sides, from `img23d.stages.imagine`; the rest as for every stage.
+        guide: diffusion models that pull at what the views do not show.
 
     Raises:
         FitError: the field lost its surface.
     """
     believed = upsample(prior.sdf[None], options.resolution)[0]
-    field = GridField(believed, color_volume(views, prior), options.resolution, options.levels)
+    colors = color_volume(views, prior, COLOR_RESOLUTION if guide is None else GUIDED_COLORS)
+    field = GridField(believed, colors, options.resolution, options.levels)
     target = believed.clamp(-TRUNCATION, TRUNCATION)
     trust = upsample(prior.confidence[None], options.resolution)[0]
     pixels, others = observe(views), None if drawn is None else observe(drawn)
@@ -77,20 +82,30 @@ def fit(views: Views, prior: ShapePrior, options: Fit, context: Context, drawn: 
         )
         if others is not None:
             loss = loss + options.drawn.at(now) * drawn_loss(*look(others, sdf, slope, color, options, now, generator))
+        if guide is not None:
+            loss = loss + guide.pull(draw_field(sdf, slope, color, options, now, generator), guide.options.size, now, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if step % TELL_EVERY == 0 or step + 1 == options.steps:  # asking for a number makes an accelerator wait
             told = f"loss {float(loss.detach()):.3f}"
         context.progress((step + 1) / options.steps, told)
-    with torch.no_grad():
-        sdf = field.dense_sdf()
-        if not bool((sdf < 0).any()):
-            raise FitError("the field lost its surface", "--set fit.volume=50 holds it closer to the prior")
-        # legs that are hardly thicker than a sample may have come off
-        whole = bridged(sdf, believed, 2 / (options.resolution - 1))
-        whole = without_tunnels(whole, views if drawn is None else joined(views, drawn, MASK_SIZE))
-        return FrozenGrid(whole.clone(), field.dense_color().clone())
+    return finished(field, believed, views if drawn is None else joined(views, drawn, MASK_SIZE), options)
+
+
+@torch.no_grad()
+def finished(field: GridField, believed: Tensor, views: Views, options: Fit) -> FrozenGrid:
+    """The field as it is handed on, in one piece where the prior (R, R, R) is and without tunnels that no view shows.
+
+    Raises:
+        FitError: it lost its surface.
+    """
+    sdf = field.dense_sdf()
+    if not bool((sdf < 0).any()):
+        raise FitError("the field lost its surface", "--set fit.volume=50 holds it closer to the prior")
+    # legs that are hardly thicker than a sample may have come off
+    whole = without_tunnels(bridged(sdf, believed, 2 / (options.resolution - 1)), views)
+    return FrozenGrid(whole.clone(), field.dense_color().clone())
 
 
 def look(
@@ -100,6 +115,18 @@ def look(
     picked = pick_pixels(pixels, pixels["on_object"], options.rays, generator)
     rays, sharpness = (picked["origin"], picked["direction"]), options.sharpness.at(now)
     return picked, render_rays(sdf, slope, color, *rays, options.samples, sharpness, generator)
+
+
+def draw_field(sdf: Tensor, slope: Tensor, color: Tensor, options: Fit, now: float, generator: torch.Generator) -> Draw:
+    """The field as `img23d.stages.guide.Guide.pull` looks at it."""
+
+    def draw(cameras: Cameras, size: int) -> dict[str, Tensor]:
+        origins, directions = (rays.reshape(-1, 3) for rays in cameras.rays(size, size))
+        seen = render_rays(sdf, slope, color, origins, directions, options.samples, options.sharpness.at(now), generator)
+        cover = seen["opacity"][:, None]
+        return {"colors": (seen["rgb"] * cover + 1 - cover).reshape(len(cameras), size, size, 3)}
+
+    return draw
 
 
 def drawn_loss(picked: dict[str, Tensor], seen: dict[str, Tensor]) -> Tensor:
@@ -215,9 +242,9 @@ def roughness(slope: Tensor) -> Tensor:
     return changes.mean() * slope.shape[1]
 
 
-def color_volume(views: Views, prior: ShapePrior) -> Tensor:
+def color_volume(views: Views, prior: ShapePrior, resolution: int = COLOR_RESOLUTION) -> Tensor:
     """(3, C, C, C) colours to begin with: the photo's in front of the solid's middle, the prior's back colours behind it."""
-    line = torch.linspace(-1, 1, COLOR_RESOLUTION, device=prior.sdf.device)
+    line = torch.linspace(-1, 1, resolution, device=prior.sdf.device)
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
     projected = views.cameras.project(torch.stack([x, y, z], -1).reshape(-1, 3))[0]
     grid = (projected[:, :2] * 2 - 1)[None, None]

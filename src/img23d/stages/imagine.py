@@ -118,7 +118,7 @@ def joined_up(views: Views, prior: ShapePrior, drawn: Views, context: Context) -
 def drawn_around(views: Views, prior: ShapePrior, model: ViewModel, options: Multiview, context: Context) -> Views:
     """The object from the sides of the plan, as a model draws it."""
     camera = wide_camera(views.cameras, prior)
-    photo = Side(0.0, math.degrees(math.asin(float(camera.position[0, 1] / camera.position[0].norm()))))
+    photo = Side(0.0, elevation_of(camera))
     pictures = {photo: on_white(views, camera)}
     rounds = planned(options, photo)
     total, done = sum(len(round_.wanted) for round_ in rounds), 0
@@ -177,6 +177,11 @@ def wide_camera(photo: Cameras, prior: ShapePrior) -> Cameras:
     sine = min(0.95, float(points.norm(dim=-1).max() / photo.position[0].norm()))
     focal = 0.5 * FRAME * math.sqrt(1 - sine**2) / sine
     return Cameras(photo.cam_to_world[:1], photo.focal.new_full((1, 2), focal), photo.center.new_full((1, 2), 0.5))
+
+
+def elevation_of(camera: Cameras) -> float:
+    """Degrees of the first camera above the horizon."""
+    return math.degrees(math.asin(float(camera.position[0, 1] / camera.position[0].norm())))
 
 
 def on_white(views: Views, camera: Cameras) -> Tensor:

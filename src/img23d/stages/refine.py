@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from scipy import ndimage
+from torch import Tensor
 
 from img23d.config import Refine
 from img23d.errors import FitError
 from img23d.fields.grid import SdfField
 from img23d.ops.adam import Adam
 from img23d.ops.crop import resize_views_image
-from img23d.ops.edges import edge_table
+from img23d.ops.edges import EdgeTable, edge_table
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
 from img23d.ops.render import render
@@ -28,10 +29,13 @@ from img23d.ops.topology import largest_components, make_manifold
 from img23d.scene import Mesh, Views
 from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
+from img23d.stages.guide import FINER, Guide, draw_mesh
 from img23d.stages.observe import joined
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
 VERSION = 7
+Pull = Callable[[Mesh, EdgeTable, float, torch.Generator], Tensor]
+"""A mesh, its edges, the fraction of the steps that are done and a source of randomness to a loss."""
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
 VIEWS_PER_STEP = 2
 CALM = 3.0  # gradients below this many root mean squares take less than half a step
@@ -44,8 +48,9 @@ SMALL_PART = 0.05  # separate parts below this share of the largest one's area a
 
 
 def refine(
-    views: Views, field: SdfField, options: Refine, context: Context, drawn: Views | None = None, parts_known: bool = False
-) -> Mesh:
+    views: Views, field: SdfField, options: Refine, context: Context, drawn: Views | None = None, parts_known: bool = False,
+    guide: Guide | None = None,
+) -> Mesh:  # fmt: skip
     """Fit a deformable grid to the views, starting from a signed distance field.
 
     Args:
@@ -55,6 +60,7 @@ def refine(
         context: device, backends, progress.
         drawn: outlines from other sides, from `img23d.stages.imagine`; one of them is looked at beside the views in each step.
         parts_known: the field is that of a mesh, whose parts are all meant; a guess's parts are what the silhouettes show.
+        guide: diffusion models that pull at what the views do not show; the field must have colours then.
 
     Returns:
         A closed, manifold, outward mesh.
@@ -64,24 +70,25 @@ def refine(
     """
     cell = 2.0 / (finer_for_thin(field, options.resolution, context.device) << options.subdivisions)
     whole = not parts_known and pieces(views) == 1
+    pull = None if guide is None else pulling(guide, field, context)
     field = with_thin_parts(field, views, whole, cell)
     state = GRIDS[options.extractor](field, options, context)
     parts = max(1, options.subdivisions)
     first = round(options.steps * FIRST_PART) if options.subdivisions else 0
-    done = optimize(state, views, field, 0, first, options, context, drawn)
+    done = optimize(state, views, field, 0, first, options, context, drawn, pull)
     for part in range(options.subdivisions):
         state = state.subdivided(field, context)
         until = first + (options.steps - first) * (part + 1) // parts
-        done = optimize(state, views, field, done, until, options, context, drawn)
+        done = optimize(state, views, field, done, until, options, context, drawn, pull)
     if not options.subdivisions:
-        optimize(state, views, field, 0, options.steps, options, context, drawn)
+        optimize(state, views, field, 0, options.steps, options, context, drawn, pull)
     # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
     return finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
 
 
 def optimize(
     state: DeformableGrid, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context,
-    drawn: Views | None = None,
+    drawn: Views | None = None, pull: Pull | None = None,
 ) -> int:  # fmt: skip
     """Steps ``begin`` to ``until`` of the schedule; returns ``until``. The loop is the method: each loss is one line."""
     if until <= begin:
@@ -91,15 +98,7 @@ def optimize(
     observed = smaller(views, size) if drawn is None else joined(views, drawn, size)
     edges = state.edges()
     generator = context.generator()
-    learnt = state.learnt(options, 0.5 ** (begin > 0))
-    if isinstance(field, HeldField):
-        held = field.held(state.vertices().detach(), 2 * state.spacing)
-        for group in learnt:
-            if group["params"][0] is state.change or group["params"][0] is state.offset:
-                group["frozen"] = group["frozen"] | held
-    for group in learnt:
-        group["params"][0].requires_grad_(True)
-    optimizer = Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
+    optimizer = opened(state, field, begin, until, options)
     for step in range(begin, until):
         now = step / max(1, options.steps - 1)
         chosen = pick_views(observed, len(views), generator)
@@ -128,14 +127,38 @@ def optimize(
             # what one surface can be drawn by in many ways is drawn by even faces
             + uneven
         )
+        if pull is not None:
+            loss = loss + pull(Mesh(vertices, faces), table, now, generator)
         optimizer.zero_grad()
         loss.backward()
         calm(optimizer.param_groups)
         optimizer.step()
         context.progress((step + 1) / options.steps, f"{len(faces)} faces")
-    for group in learnt:
+    for group in optimizer.param_groups:
         group["params"][0].requires_grad_(False)
     return until
+
+
+def opened(state: DeformableGrid, field: SdfField, begin: int, until: int, options: Refine) -> Adam:
+    """The optimizer of a part of the schedule, with what it learns made ready and what must stay frozen."""
+    learnt = state.learnt(options, 0.5 ** (begin > 0))
+    if isinstance(field, HeldField):
+        held = field.held(state.vertices().detach(), 2 * state.spacing)
+        for group in learnt:
+            if group["params"][0] is state.change or group["params"][0] is state.offset:
+                group["frozen"] = group["frozen"] | held
+    for group in learnt:
+        group["params"][0].requires_grad_(True)
+    return Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
+
+
+def pulling(guide: Guide, field: Any, context: Context) -> Pull:
+    """The loss of a guide that sees meshes in the field's colours."""
+
+    def pull(mesh: Mesh, table: EdgeTable, now: float, generator: torch.Generator) -> Tensor:
+        return guide.pull(draw_mesh(mesh, field.color, context, table), FINER * guide.options.size, now, generator)
+
+    return pull
 
 
 def calm(groups: list[dict[str, Any]]) -> None:

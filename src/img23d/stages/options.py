@@ -1,0 +1,35 @@
+"""What a step's result depends on: its own options, and the models that they name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from img23d.config import Config
+from img23d.run import model_digests
+
+
+def estimate_options(config: Config) -> list[Any]:
+    """What the estimate depends on: a model that is named by a path by its content too, and whether its licence was looked at."""
+    options = [config.prior, config.estimate]
+    if config.estimate.geometry in ("auto", "prior"):
+        return options
+    return [*options, model_digests(config.estimate.geometry_model), config.commercial_ok]
+
+
+def imagine_options(config: Config) -> list[Any]:
+    """What the drawn views depend on, likewise."""
+    return [config.multiview, model_digests(config.multiview.model), config.commercial_ok]
+
+
+def guides(config: Config) -> bool:
+    """Whether diffusion models pull at shape and colours."""
+    return bool(config.guidance.view_model or config.guidance.text_model)
+
+
+def guided_options(config: Config, options: Any) -> Any:
+    """What fit or refine depends on: its own options, and the guidance where there is some."""
+    if not guides(config):
+        return options
+    models = model_digests(f"{config.guidance.view_model},{config.guidance.text_model}")
+    return [options, replace(config.guidance, repaint=0.0, repaint_steps=1), models, config.commercial_ok]
