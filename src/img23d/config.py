@@ -78,10 +78,11 @@ class Guidance:
 
     view_model: str = option("", "Zero-1-to-3 or Stable-Zero123 (see multiview.model): how the photo's object looks from elsewhere")
     text_model: str = option("", "stable-diffusion-2-1-base, stable-diffusion-1-5, a repository id or a folder: how such a thing looks")
+    pose: Literal["auto", "distance", "elevation"] = option("auto", "last number the view model is told: see multiview.pose")
     prompt: str = option("", "what the object is, for the text model: a blue mug with a sun on it")
     negative_prompt: str = option("", "what it is not")
-    view_weight: Ramp = constant(0.4, "weight of the view model's pull; 1 is that of the photo's colours")
-    text_weight: Ramp = constant(0.4, "weight of the text model's pull")
+    view_weight: Ramp = constant(4.0, "weight of the view model's pull")
+    text_weight: Ramp = constant(1.0, "weight of the text model's pull")
     view_scale: float = option(5.0, "classifier-free guidance of the view model; 1 = none", 0, 1000)
     text_scale: float = option(100.0, "classifier-free guidance of the text model; 1 = none", 0, 1000)
     text_sees: Literal["colors", "normals"] = option("colors", "what refine shows to the text model; fit shows colours")

@@ -257,7 +257,7 @@ def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Cont
     camera, device = wide_camera(views.cameras, prior), str(context.device)
     if options.view_model:
         path = require(options.view_model, is_offline(context.offline), context.commercial_ok)
-        view_model = zero123.load(path, device)
+        view_model = zero123.load(path, device, options.pose)
         known, photo = view_model.look(on_white(views, camera)), Side(0.0, elevation_of(camera))
         pullers.append((ByView(view_model, known, photo, options.view_scale, zero123.PICTURE), options.view_weight))
     if options.text_model:
