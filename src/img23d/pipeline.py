@@ -141,6 +141,9 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
         views, prior, drawn = steps("imagine", IMAGINE_VERSION, imagine_options(c), lambda x: imagine(views, prior, c.multiview, x), *DRAWN)
         shown = None if prior.known else drawn  # a known solid is not bent by pictures that nobody took
 
+    if guides(c) and prior.known:
+        steps.context.warnings.append("photo and network agree on a box or a turned solid: no guidance (--set prior.primitives=false)")
+
     def guide(x: Context) -> Guide | None:
         return None if prior.known else open_guide(views, prior, c.guidance, x)  # likewise
 

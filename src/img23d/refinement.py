@@ -23,6 +23,7 @@ from img23d.scene import Mesh, TexturedMesh, Views
 from img23d.stages import observe
 from img23d.stages.cameras import LOWEST, REACH
 from img23d.stages.context import Context
+from img23d.stages.options import guides
 from img23d.stages.refine import VERSION as REFINE_VERSION
 from img23d.stages.refine import refine
 from img23d.stages.retexture import VERSION as RETEXTURE_VERSION
@@ -99,6 +100,8 @@ def refine_into(
 ) -> Result:  # fmt: skip
     """`refine_mesh` with the run folder and the files already decided; ``known`` is the content that the mesh must still have."""
     context = replace(context or open_context(config), warnings=[])
+    if guides(config):
+        context.warnings.append("meshes are refined without guidance: it needs a photo's own run (img23d generate)")
     source = load_mesh(mesh_path, context.warnings)
     found = content(source)
     if known and found != known:

@@ -24,7 +24,7 @@ from img23d.io.meshes import save_mesh
 from img23d.options import Ramp
 from img23d.priors.objects import load_object, normalise
 from img23d.scene import Mesh
-from img23d.stages.artifacts import load_guess, save_drawn
+from img23d.stages.artifacts import load_guess, save_drawn, save_field
 from img23d.stages.fit import fit
 from img23d.stages.guide import ByView, Guide
 from img23d.stages.imagine import PICTURE, Side, elevation_of, on_white, wide_camera
@@ -70,12 +70,14 @@ def main() -> None:
         known, begin = prior.known, time.perf_counter()
         field = fit(views, prior, settings.fit, context, guide=None if known else guide)
         middle = time.perf_counter()
+        folder = options.out / f"{name}.drawn"
+        folder.mkdir(exist_ok=True)
+        save_field(field, folder)
         mesh = refine(views, field, settings.refine, context, guide=None if known else guide)
         drawn = None if known else painted(field, mesh, guide, context)
         if drawn is not None:
-            (options.out / f"{name}.drawn").mkdir(exist_ok=True)
-            save_drawn(drawn, options.out / f"{name}.drawn")
-            save_image(options.out / f"{name}.drawn" / "photo.png", torch.cat([on_white(views, camera), truth.render(0.0, 0.0)], 1))
+            save_drawn(drawn, folder)
+            save_image(folder / "photo.png", torch.cat([on_white(views, camera), truth.render(0.0, 0.0)], 1))
         end = time.perf_counter()
         save_mesh(options.out / f"{name}.glb", texture(views, prior, mesh, settings.texture, context, drawn))
         print(name, f"fit {middle - begin:.0f} s, refine and paint {end - middle:.0f} s", flush=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from img23d import config, pipeline
+from img23d import config, pipeline, refinement
 from img23d.config import Guidance
 from img23d.convert import convert
 from img23d.errors import ConfigError, WeightsError
@@ -133,3 +133,31 @@ def test_both_networks_pull_at_a_mesh(ball, context, tmp_path):
     assert float(loss.detach()) > 0 and bool(mesh.vertices.grad.isfinite().all()) and bool((mesh.vertices.grad != 0).any())
     again = guide.pull(draw_mesh(mesh, lambda points: 0.5 + 0.4 * points, context), 64, 0.5, context.generator())
     torch.testing.assert_close(again, loss)
+
+
+class Stopped(BaseException):
+    """What ends a run early."""
+
+
+def test_what_is_not_guided_is_told(ball, painted, photo, tmp_path, monkeypatch):
+    told, guides_given = [], []
+
+    def stopped(views, prior, options, context, drawn, guide):
+        guides_given.append(guide)
+        told.extend(context.warnings)
+        raise Stopped
+
+    monkeypatch.setattr(pipeline, "estimate", lambda views, *others: (views, ball.prior(0.6)))  # as sure as of a box
+    monkeypatch.setattr(pipeline, "fit", stopped)
+    with pytest.raises(Stopped):
+        pipeline.generate(photo, tmp_path / "out", config.load("standard", GUIDED))
+    assert "no guidance" in told[-1] and guides_given == [None]
+
+    def read(path, warnings):
+        told.extend(warnings)
+        raise Stopped
+
+    monkeypatch.setattr(refinement, "load_mesh", read)
+    with pytest.raises(Stopped):
+        refinement.refine_mesh(tmp_path / "box.obj", tmp_path / "refined", config.load("standard", GUIDED))
+    assert "without guidance" in told[-1]
