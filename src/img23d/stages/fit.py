@@ -26,7 +26,7 @@ from img23d.stages.observe import joined
 VERSION = 5
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
 MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its holes
-COLOR_RESOLUTION, GUIDED_COLORS = 48, 96  # samples along each side: the colours of a guided fit are to be seen
+COLOR_RESOLUTION = 48
 TRUNCATION = 0.12  # object units: beyond this the prior's distance is not trusted to be a distance
 COARSE_SAMPLES = 40
 HELD = 0.1  # of the prior's weight beside drawn views, which tell more about the solid
@@ -47,8 +47,7 @@ def fit(
         FitError: the field lost its surface.
     """
     believed = upsample(prior.sdf[None], options.resolution)[0]
-    colors = color_volume(views, prior, COLOR_RESOLUTION if guide is None else GUIDED_COLORS)
-    field = GridField(believed, colors, options.resolution, options.levels)
+    field = GridField(believed, color_volume(views, prior), options.resolution, options.levels)
     target = believed.clamp(-TRUNCATION, TRUNCATION)
     trust = upsample(prior.confidence[None], options.resolution)[0]
     pixels, others = observe(views), None if drawn is None else observe(drawn)
@@ -242,9 +241,9 @@ def roughness(slope: Tensor) -> Tensor:
     return changes.mean() * slope.shape[1]
 
 
-def color_volume(views: Views, prior: ShapePrior, resolution: int = COLOR_RESOLUTION) -> Tensor:
+def color_volume(views: Views, prior: ShapePrior) -> Tensor:
     """(3, C, C, C) colours to begin with: the photo's in front of the solid's middle, the prior's back colours behind it."""
-    line = torch.linspace(-1, 1, resolution, device=prior.sdf.device)
+    line = torch.linspace(-1, 1, COLOR_RESOLUTION, device=prior.sdf.device)
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
     projected = views.cameras.project(torch.stack([x, y, z], -1).reshape(-1, 3))[0]
     grid = (projected[:, :2] * 2 - 1)[None, None]
