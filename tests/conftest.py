@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-torch.set_num_threads(1)
+from img23d.backends.threads import settle_threads
+
+settle_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Every test begins with one thread, whatever the tests before it asked for: several cost the small sizes here more than they give."""
+    torch.set_num_threads(1)
 
 
 class Ball:
