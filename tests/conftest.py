@@ -54,7 +54,7 @@ class Ball:
         return ShapePrior(sdf, torch.ones_like(sdf), torch.full((96, 96, 3), 0.5), torch.ones(96, 96))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ball():
     return Ball()
 
