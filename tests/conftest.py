@@ -1,11 +1,16 @@
 """Shared by all tests: one thread (they may run beside each other), and a ball that is known exactly."""
 
 import math
+import os
 
 import pytest
-import torch
 
-from img23d.backends.threads import settle_threads
+# Read when torch is loaded: threads that wait for each other sleep, and do not take the time of what else this machine does.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch  # noqa: E402
+
+from img23d.backends.threads import settle_threads  # noqa: E402
 
 settle_threads(1)
 

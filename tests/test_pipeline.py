@@ -28,6 +28,7 @@ SMALL = [
     "refine.image_size=64",
     "texture.faces=600",
     "texture.size=128",
+    "texture.synthesis=false",
 ]
 
 
