@@ -8,9 +8,9 @@ import pytest
 # Read when torch is loaded: threads that wait for each other sleep, and do not take the time of what else this machine does.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import torch  # noqa: E402
+import torch
 
-from img23d.backends.threads import settle_threads  # noqa: E402
+from img23d.backends.threads import settle_threads
 
 settle_threads(1)
 
