@@ -1,11 +1,24 @@
 """Shared by all tests: one thread (they may run beside each other), and a ball that is known exactly."""
 
 import math
+import os
 
 import pytest
+
+# Read when torch is loaded: threads that wait for each other sleep, and do not take the time of what else this machine does.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 
-torch.set_num_threads(1)
+from img23d.backends.threads import settle_threads
+
+settle_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Every test begins with one thread, whatever the tests before it asked for: several cost the small sizes here more than they give."""
+    torch.set_num_threads(1)
 
 
 class Ball:
@@ -46,7 +59,7 @@ class Ball:
         return ShapePrior(sdf, torch.ones_like(sdf), torch.full((96, 96, 3), 0.5), torch.ones(96, 96))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ball():
     return Ball()
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -27,7 +28,14 @@ SMALL = [
     "refine.image_size=64",
     "texture.faces=600",
     "texture.size=128",
+    "texture.synthesis=false",
 ]
+
+
+@cache
+def small(*more):
+    """Options of a run that takes seconds; read once, since reading them takes as long as a stage here."""
+    return config.load("draft", [*SMALL, "export.viewer=false", *more])
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,7 @@ def photo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(photo, tmp_path_factory):
-    return pipeline.generate(photo, tmp_path_factory.mktemp("out"), config.load("draft", SMALL))
+    return pipeline.generate(photo, tmp_path_factory.mktemp("out"), small("export.viewer=true"))
 
 
 def test_what_is_on_disk(finished):
@@ -76,35 +84,52 @@ def test_the_asset_is_closed_upright_and_looks_like_the_photo(finished):
 
 def test_a_second_run_reuses_every_step(photo, finished, monkeypatch):
     monkeypatch.setattr(pipeline, "fit", lambda *a: pytest.fail("fit ran again"))
-    again = pipeline.generate(photo, finished.run_folder.parent, config.load("draft", SMALL))
+    again = pipeline.generate(photo, finished.run_folder.parent, small())
     assert set(again.seconds) == {"export"}
 
 
-@pytest.mark.parametrize("stage", ["estimate", "refine", "texture"])
-def test_a_killed_run_continues_to_the_same_result(photo, finished, tmp_path, monkeypatch, stage):
-    real = getattr(pipeline, stage)
+class Killed(BaseException):
+    """What ends a run at a stage of the test's choice."""
 
-    def killed(*arguments):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, stage, killed)
-    with pytest.raises(KeyboardInterrupt):
-        pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
-    assert not (tmp_path / "ball" / "ball.glb").exists()
-    monkeypatch.setattr(pipeline, stage, real)
-    resumed = pipeline.generate(photo, tmp_path, config.load("draft", SMALL))
-    assert stage in resumed.seconds and "segment" not in resumed.seconds
+def killed(*arguments):
+    raise Killed
+
+
+def test_a_run_killed_at_one_stage_after_another_continues_to_the_same_result(photo, finished, tmp_path, monkeypatch):
+    before = "segment"
+    for stage in ("estimate", "refine", "texture"):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(pipeline, stage, killed)
+            pipeline.generate(photo, tmp_path, small())
+        assert not (tmp_path / "ball" / "ball.glb").exists()
+        monkeypatch.setattr(pipeline, before, lambda *a: pytest.fail("a finished stage ran again"))
+        before = stage
+    resumed = pipeline.generate(photo, tmp_path, small())
+    assert set(resumed.seconds) == {"texture", "export"}
     assert resumed.path.read_bytes() == finished.path.read_bytes()
 
 
-def test_threads_add_up_in_the_same_order_every_time(photo, tmp_path):
-    # large enough for torch to share the work of gradients between its threads
-    settings = [*SMALL, "threads=2", "refine.resolution=40", "refine.steps=6", "refine.image_size=192"]
-    results = [pipeline.generate(photo, tmp_path / name, config.load("draft", settings)) for name in "ab"]
-    contents = {result.path.read_bytes() for result in results}
+def test_threads_add_up_in_the_same_order_in_every_stage(photo, tmp_path, monkeypatch):
+    order = {}
+
+    def noting(stage, real):
+        def noted(*arguments):
+            order[stage] = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+            return real(*arguments)
+
+        return noted
+
+    for stage in pipeline.STAGES:
+        monkeypatch.setattr(pipeline, stage, noting(stage, getattr(pipeline, stage)))
+    monkeypatch.setattr(pipeline, "write_result", killed)  # only the steps are compared
+    for name in "ab":
+        with pytest.raises(Killed):
+            pipeline.generate(photo, tmp_path / name, small("threads=2", "refine.steps=2"))
+    assert order == dict.fromkeys(pipeline.STAGES, (2, 1))
     assert torch.get_num_threads() == 2 and torch.get_deterministic_debug_mode() == 0
-    torch.set_num_threads(1)
-    assert len(contents) == 1
+    first, second = (sorted((tmp_path / name).rglob("*.safetensors")) for name in "ab")
+    assert len(first) >= len(pipeline.STAGES) and [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
 def test_changed_options_recompute_only_what_follows(finished, tmp_path):
@@ -121,13 +146,16 @@ def test_another_photo_does_not_overwrite(photo, finished, tmp_path):
     Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other)
     before = finished.path.read_bytes()
     with pytest.raises(OutputError, match="already exists"):
-        pipeline.generate(other, finished.run_folder.parent, config.load("draft", SMALL))
+        pipeline.generate(other, finished.run_folder.parent, small())
     assert finished.path.read_bytes() == before
 
 
-def test_a_file_and_several_formats(photo, tmp_path):
-    result = pipeline.generate(photo, tmp_path / "x.obj", config.load("draft", [*SMALL, "export.viewer=false"]), formats=("obj", "stl"))
-    assert [path.name for path in result.paths] == ["x.obj", "x.stl"]
+def test_a_file_and_several_formats(photo, finished, tmp_path):
+    # the steps are those of the folder: only where the results go and in which formats is new here
+    shutil.copytree(finished.run_folder, tmp_path / "x.run", ignore=shutil.ignore_patterns("preview.png", "ball.glb"))
+    result = pipeline.generate(photo, tmp_path / "x.obj", small(), formats=("obj", "stl"))
+    assert [path.name for path in result.paths] == ["x.obj", "x.stl"] and all(path.is_file() for path in result.paths)
+    assert set(result.seconds) == {"export"}
     assert (tmp_path / "x.run" / "preview.png").exists()
 
 
@@ -135,16 +163,25 @@ def test_wrong_maps_leave_nothing(photo, tmp_path):
     wrong = tmp_path / "depth.png"
     Image.new("L", (50, 90)).save(wrong)
     with pytest.raises(InputError, match="50"):
-        pipeline.generate(photo, tmp_path / "out", config.load("draft", SMALL), Given(depth=wrong))
+        pipeline.generate(photo, tmp_path / "out", small(), Given(depth=wrong))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mesh_is_refined_in_place_and_size(finished, tmp_path):
+@pytest.fixture(scope="module")
+def improved(finished, tmp_path_factory):
+    """A result that was moved and made larger where it lay, what its run knew of itself, and that result refined into the same folder."""
+    out = tmp_path_factory.mktemp("improved")
+    folder = shutil.copytree(finished.run_folder, out / "ball")
     source = trimesh.load(finished.path).to_geometry()
     source.apply_scale(50.0)
     source.apply_translation([100.0, 0.0, -20.0])
-    source.export(tmp_path / "big.glb")
-    result = refine_mesh(tmp_path / "big.glb", tmp_path / "better.glb", config.load("draft", [*SMALL, "export.viewer=false"]))
+    source.export(folder / "ball.glb")
+    before = (folder / "run.json").read_bytes()
+    return source, before, folder, refine_mesh(folder / "ball.glb", out, small())
+
+
+def test_a_mesh_is_refined_in_place_and_size(improved):
+    source, _, _, result = improved
     made = trimesh.load(result.path).to_geometry()
     assert np.allclose(made.bounds, source.bounds, atol=0.08 * 50)
     assert made.visual.material.baseColorTexture is not None
@@ -182,7 +219,7 @@ def rings(tmp_path_factory):
 def test_parts_size_and_place_of_a_mesh_are_kept_and_its_run_can_be_used_again(rings, tmp_path):
     from img23d.convert import convert
 
-    settings = config.load("draft", [*SMALL, "refine.resolution=24", "export.viewer=false"])
+    settings = small("refine.resolution=24")
     result = refine_mesh(rings, tmp_path / "better.stl", settings)
     source, made = trimesh.load(rings), trimesh.load(result.path)
     assert len(made.split()) == 2
@@ -199,7 +236,7 @@ def test_parts_size_and_place_of_a_mesh_are_kept_and_its_run_can_be_used_again(r
 
 def test_a_mesh_whose_textures_are_gone_is_not_reopened_without_them(rings, tmp_path):
     """Its run knows what colours it was made with; nothing is replaced by a grey copy."""
-    settings = config.load("draft", SMALL)
+    settings = small()
     source = tmp_path / "inbox" / "rings.obj"
     source.parent.mkdir()
     shape = trimesh.load(rings)
@@ -216,28 +253,34 @@ def test_a_mesh_whose_textures_are_gone_is_not_reopened_without_them(rings, tmp_
     assert not targets.files[0].exists()
 
 
-def test_refining_a_result_leaves_the_run_that_made_it(finished, tmp_path):
-    folder = shutil.copytree(finished.run_folder, tmp_path / "ball")
-    before = (folder / "run.json").read_bytes()
-    result = refine_mesh(folder / "ball.glb", tmp_path, config.load("draft", [*SMALL, "export.viewer=false"]))
+def test_refining_a_result_leaves_the_run_that_made_it(improved):
+    _, before, folder, result = improved
     assert (folder / "run.json").read_bytes() == before
-    assert result.path == tmp_path / "ball_refined" / "ball_refined.glb"
+    assert result.path == folder.parent / "ball_refined" / "ball_refined.glb"
 
 
-def test_a_run_reopened_with_another_seed_keeps_its_photo(photo, finished, tmp_path):
+def test_a_run_reopened_with_another_seed_keeps_its_photo(photo, finished, tmp_path, monkeypatch):
     folder = shutil.copytree(finished.run_folder, tmp_path / "ball")
     run = reopen(folder)
-    again = refine_run(run, config.replace(run.config, seed=7))
-    assert again.path == folder / "ball.glb" and reopen(folder).source.read_bytes() == photo.read_bytes()
+    monkeypatch.setattr(pipeline, "segment", killed)  # by then the run has been written down anew
+    with pytest.raises(Killed):
+        refine_run(run, config.replace(run.config, seed=7))
+    again = reopen(folder)
+    assert again.config.seed == 7 and again.targets.files == (folder / "ball.glb",)
+    assert again.source.read_bytes() == photo.read_bytes()
 
 
-def test_the_role_of_a_given_map_is_part_of_the_run(photo, tmp_path):
+def test_the_role_of_a_given_map_is_part_of_the_run(photo, tmp_path, monkeypatch):
     grey = tmp_path / "map.png"
     Image.fromarray(np.tile(np.linspace(0, 255, 160, dtype=np.uint8), (160, 1))).save(grey)
-    first = pipeline.generate(photo, tmp_path / "out", config.load("draft", SMALL), Given(mask=grey))
+    monkeypatch.setattr(pipeline, "fit", killed)
+    with pytest.raises(Killed):
+        pipeline.generate(photo, tmp_path / "out", small(), Given(mask=grey))
+    made = tmp_path / "out" / "ball" / "ball.glb"
+    made.write_bytes(b"what that run would have made")
     with pytest.raises(OutputError, match="comes from another run"):
-        pipeline.generate(photo, tmp_path / "out", config.load("draft", SMALL), Given(depth=grey))
-    assert first.path.is_file()
+        pipeline.generate(photo, tmp_path / "out", small(), Given(depth=grey))
+    assert made.is_file()
 
 
 @pytest.mark.parametrize("settings", [["multiview.model=zero123-xl"], ["estimate.geometry=marigold"]])
@@ -246,10 +289,12 @@ def test_weights_that_are_missing_are_told_before_any_work(photo, tmp_path, monk
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(pipeline, "segment", lambda *a: pytest.fail("work began"))
     with pytest.raises(WeightsError, match="not on this machine"):
-        pipeline.generate(photo, tmp_path / "out", config.load("draft", [*SMALL, "offline=true", *settings]))
+        pipeline.generate(photo, tmp_path / "out", small("offline=true", *settings))
     assert not any((tmp_path / "out").rglob("*"))
 
 
-def test_a_model_that_no_option_asks_is_not_looked_for(photo, tmp_path):
-    asked = ["offline=true", "estimate.geometry_model=marigold-depth"]  # but estimate.geometry=auto
-    assert pipeline.generate(photo, tmp_path, config.load("draft", [*SMALL, *asked])).path.is_file()
+def test_a_model_that_no_option_asks_is_not_looked_for(photo, tmp_path, monkeypatch):
+    asked = ("offline=true", "estimate.geometry_model=marigold-depth")  # but estimate.geometry=auto
+    monkeypatch.setattr(pipeline, "fit", killed)  # by then depth and normals are there
+    with pytest.raises(Killed):
+        pipeline.generate(photo, tmp_path, small(*asked))

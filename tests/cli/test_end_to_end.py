@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 SMALL = [
     "threads=1", "prior.kind=inflate", "prior.resolution=32", "fit.resolution=32", "fit.steps=3", "fit.rays=128", "refine.resolution=16",
-    "refine.steps=4", "refine.image_size=64", "texture.faces=600", "texture.size=128",
+    "refine.steps=4", "refine.image_size=64", "texture.faces=600", "texture.size=128", "texture.mirror=false", "texture.synthesis=false",
 ]  # fmt: skip
 OPTIONS = ["--preset", "draft", *(word for item in SMALL for word in ("--set", item))]
 

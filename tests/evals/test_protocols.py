@@ -49,8 +49,9 @@ def test_registration_does_not_hide_a_wrong_shape(rasterizer) -> None:
     assert scores.chamfer > 0.1 and scores.iou < 0.6
 
 
-def test_overlap_of_boxes(rasterizer) -> None:
+def test_overlap_of_boxes(rasterizer, monkeypatch) -> None:
     """A column of 1/2 x 1 x 1/2 in a cube of side 1 fills a quarter; samples within half a voxel of a wall fall either way."""
+    monkeypatch.setattr(protocols, "nearest_distances", lambda first, second: (np.zeros(1), np.zeros(1)))  # of many points; not looked at
     cube, column = mesh_of(trimesh.creation.box((3, 3, 3))), mesh_of(trimesh.creation.box((0.5, 1, 0.5)))
     assert protocols.syncdreamer(column, cube, rasterizer).iou == pytest.approx(0.25, abs=0.03)
 

@@ -238,9 +238,9 @@ def test_sets_of_different_size_join():
 
 
 def test_training_learns_discs(tmp_path):
-    options = ForegroundOptions(steps=60, batch=8, sizes=(64,), backgrounds=6, rate=5e-3, ema=0.9, widths=(8, 8, 16, 16))
+    options = ForegroundOptions(steps=30, batch=6, sizes=(64,), backgrounds=4, rate=1e-2, ema=0.9, widths=(8, 8, 16, 16))
     trainer = ForegroundTrainer(options, discs(), tmp_path)
-    first = [compose(np.random.default_rng([9, seed]), discs(), seed % 6, trainer.backgrounds, 64) for seed in range(8)]
+    first = [compose(np.random.default_rng([9, seed]), discs(), seed % 4, trainer.backgrounds, 64) for seed in range(8)]
     before = np.mean(overlap(trainer.average, first))
     for _ in range(options.steps):
         trainer.one_step()

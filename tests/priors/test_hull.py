@@ -8,11 +8,19 @@ import torch
 from img23d.errors import FitError
 from img23d.ops.render import render
 from img23d.ops.volume import volume_points
+from img23d.priors import hull
 from img23d.priors.hull import FLOOR, WRONG, agreeing, filling, floor_of, hull_at, hull_prior
 from img23d.scene import Cameras, Mesh, Views
 from img23d.scene.cameras import orbit_degrees
 
 AROUND = [45.0 * number for number in range(8)]
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Hulls of fewer samples than users get."""
+    for name, count in (("GRID", 30), ("LOOK", 32), ("SAMPLES", 30)):
+        monkeypatch.setattr(hull, name, count)
 
 
 def box_mesh(half=(0.6, 0.3, 0.4)):
@@ -65,7 +73,7 @@ def test_a_drawn_silhouette_in_four_may_be_wrong_but_not_the_photos(context):
     assert (hull_at(replace(photo, mask=torch.zeros_like(photo.mask)), drawn, middle) > 0).all()
 
 
-def test_cameras_are_found_by_which_the_silhouettes_agree(context):
+def test_cameras_are_found_by_which_the_silhouettes_agree(context, coarse):
     photo, drawn = photo_and_drawn(context, box_mesh(), elevation=25.0)
     right = agreeing(photo, drawn)[2]
     # 15 degrees too low, and all that was drawn lies off its middle by a thirtieth of the picture
@@ -84,7 +92,7 @@ def test_cameras_are_found_by_which_the_silhouettes_agree(context):
     torch.testing.assert_close(others.cameras.center, 0.5 - shift.expand(7, -1), atol=0.02, rtol=0)
 
 
-def test_what_a_moved_camera_sees_is_as_it_was(context):
+def test_what_a_moved_camera_sees_is_as_it_was(context, coarse):
     mesh = box_mesh()
     photo, drawn = photo_and_drawn(context, mesh, 25.0)
     wrong = seen(context, mesh, [0.0], 10.0)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from img23d.priors.embedded import Prediction
 from img23d.priors.primitive import box_candidate, show_box, simplified
 from img23d.priors.profile import PROFILE, Profile, seen_along_rays, show, turned_profile
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
-from img23d.priors.shown import BINS, Shown, fine_depths
+from img23d.priors.shown import BINS, Candidate, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
 from img23d.priors.turned import JUDGED, turned_candidate
 
@@ -126,11 +127,25 @@ def test_normals_point_at_the_camera_and_outwards():
     assert bool((row[edge][:, 0].sign() == columns[edge].sign()).all())
 
 
+@cache
+def found_cup(hollow: bool, thinnest: float = 0.0) -> Candidate | None:
+    """What a cup is told anew as when the network takes it to be seen from a little lower."""
+    _, shown = cup(hollow)
+    return turned_candidate(told(shown, soft(shown), math.radians(18.0), 2 * math.atan(1 / CUP.distance)), True, thinnest)
+
+
+@cache
+def found_dish(true: float, guess: float, thinnest: float) -> Candidate | None:
+    """What a dish is told anew as that is seen from one elevation and which the network takes to be seen from another."""
+    axis = Axis(math.radians(true), 0.0, 4.0)
+    shown = show(turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), JUDGED), SIZE)
+    return turned_candidate(told(shown, soft(shown), math.radians(guess), 2 * math.atan(1 / axis.distance)), True, thinnest)
+
+
 @pytest.mark.parametrize("hollow", [True, False])
 def test_a_cup_is_told_anew_with_its_elevation_and_opening(hollow):
     _, shown = cup(hollow)
-    said = told(shown, soft(shown), math.radians(18.0), 2 * math.atan(1 / CUP.distance))
-    found = turned_candidate(said, fov_known=True)
+    found = found_cup(hollow)
     assert found is not None and found.apart < 12
     assert math.degrees(found.elevation) == pytest.approx(22.0, abs=5.0)
     both = shown.solid & found.shown.solid
@@ -173,30 +188,22 @@ def test_the_normals_tell_a_shallow_dish_from_a_deep_one(elevation):
 @pytest.mark.parametrize(("true", "guess", "apart"), [(20.0, 18.0, 6.0), (26.0, 14.0, 2.6), (16.0, 28.0, 6.6)])
 def test_the_last_steps_of_the_search_see_the_picture_in_full(true, guess, apart):
     """At half size alone they stop where the normals are 7.4, 3.8 and 8.1 degrees apart."""
-    axis = Axis(math.radians(true), 0.0, 4.0)
-    shown = show(turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), JUDGED), SIZE)
-    said = told(shown, soft(shown), math.radians(guess), 2 * math.atan(1 / axis.distance))
-    found = turned_candidate(said, fov_known=True, thinnest=JUDGED)
+    found = found_dish(true, guess, JUDGED)
     assert found is not None and found.apart < apart
     assert math.degrees(found.elevation) == pytest.approx(true, abs=1.0)
 
 
 def test_how_thick_walls_shall_be_decides_nothing_but_that():
-    axis = Axis(math.radians(22.0), 0.0, 4.0)
-    shown = show(turned_profile(table_of(0.8, -0.12, 0.12), axis, Coverage(1.0, -0.12, 0.12), JUDGED), SIZE)
-    said = told(shown, soft(shown), math.radians(18.0), 2 * math.atan(1 / axis.distance))
-    thin, usual = (turned_candidate(said, True, thinnest) for thinnest in (0.03, JUDGED))
+    thin, usual = (found_dish(20.0, 18.0, thinnest) for thinnest in (0.03, JUDGED))
     assert thin is not None and usual is not None
     assert (thin.elevation, thin.distance, thin.apart) == (usual.elevation, usual.distance, usual.apart)
     assert int((thin.volume < 0).sum()) < 0.9 * int((usual.volume < 0).sum())
 
 
 def test_a_hollow_wall_is_as_thick_as_asked():
-    _, shown = cup()
-    said = told(shown, soft(shown), CUP.elevation, 2 * math.atan(1 / CUP.distance))
     thicknesses = []
     for thinnest in (0.0, 0.15):
-        found = turned_candidate(said, True, thinnest)
+        found = found_cup(True, thinnest)
         assert found is not None
         rim = found.shown.back - found.shown.front  # above the near rim only the far wall is met
         thicknesses.append(float(torch.quantile(rim[found.shown.solid], 0.05)))

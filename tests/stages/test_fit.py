@@ -106,7 +106,7 @@ def test_drawn_outlines_carve_what_the_photo_cannot_show(ball, context):
     photo, around = ball.views(64), ball.views(64, orbit_degrees([60.0, 120.0, 180.0, 240.0, 300.0], 0.0, 2.4, 40.0))
     nothing = torch.zeros_like(around.mask)
     drawn = Views(around.cameras, around.rgb, around.mask, nothing, torch.zeros_like(around.rgb), nothing.clone())
-    prior, options = ball.prior(0.75), Fit(resolution=40, steps=60, rays=512, learning_rate=0.02)
+    prior, options = ball.prior(0.75), Fit(resolution=32, steps=30, rays=256, samples=24, learning_rate=0.04)
     far = torch.tensor([[0.0, 0.0, -0.68], [0.48, 0.0, -0.48]])  # behind, out of the true ball
     alone, told = fit(photo, prior, options, context), fit(photo, prior, options, context, drawn)
     assert float(alone.sdf(far).max()) < 0.02 < 0.04 < float(told.sdf(far).min())
