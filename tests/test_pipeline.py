@@ -92,7 +92,7 @@ class Killed(BaseException):
     """What ends a run at a stage of the test's choice."""
 
 
-def killed(*arguments):
+def killed(*arguments, **named):
     raise Killed
 
 
@@ -114,9 +114,9 @@ def test_threads_add_up_in_the_same_order_in_every_stage(photo, tmp_path, monkey
     order = {}
 
     def noting(stage, real):
-        def noted(*arguments):
+        def noted(*arguments, **named):
             order[stage] = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-            return real(*arguments)
+            return real(*arguments, **named)
 
         return noted
 

@@ -180,7 +180,7 @@ class Stopped(BaseException):
     """What ends a run early."""
 
 
-def stopped(*arguments):
+def stopped(*arguments, **named):
     raise Stopped
 
 
