@@ -21,6 +21,7 @@ from img23d.record import reopen
 from img23d.refinement import refine_run
 from img23d.run import digest
 from img23d.scene.cameras import orbit_degrees
+from img23d.stages import paint
 from img23d.stages.guide import draw_mesh, open_guide
 from img23d.stages.options import guided_options
 
@@ -64,7 +65,9 @@ def photo(ball, tmp_path):
     return tmp_path / "ball.png"
 
 
-def test_what_the_model_draws_is_on_the_mesh_and_the_run_can_be_used_again(painted, photo, tmp_path):
+def test_what_the_model_draws_is_on_the_mesh_and_the_run_can_be_used_again(painted, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(paint, "SIZE", 128)
+    monkeypatch.setattr(paint, "RING", 5)
     options = config.load("standard", GUIDED)
     made = pipeline.generate(photo, tmp_path / "out", options)
     assert (made.run_folder / "05_paint" / "drawn.png").is_file() and (made.run_folder / "06_texture").is_dir()
