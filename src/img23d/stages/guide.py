@@ -156,14 +156,17 @@ class Guide:
     """Models that pull, and the cameras that they look through.
 
     Args:
-        camera: at the photo's place, with a field of view that holds the whole object, however it is turned.
+        camera: at the photo's place, with a field of view that holds the whole object, however it is turned; on the CPU, since its
+            numbers are asked for in each step.
         pullers: each with its weight.
         options: of the guidance.
+        device: where the object is drawn.
     """
 
     camera: Cameras
     pullers: tuple[tuple[Puller, Ramp], ...]
     options: Guidance
+    device: torch.device = torch.device("cpu")
 
     def pull(self, draw: Draw, size: int, now: float, generator: torch.Generator) -> Tensor:
         """The loss of one step.
@@ -178,13 +181,14 @@ class Guide:
         shown = draw(self.cameras(sides), size)
         total = shown["colors"].new_zeros(())
         for puller, weight in self.pullers:
-            step = drawn_step(noise_schedule(*puller.betas), self.options.least.at(now), self.options.most.at(now), generator)
+            schedule = noise_schedule(*puller.betas)
+            step = drawn_step(schedule, self.options.least.at(now), self.options.most.at(now), generator)
+
+            def noise(noisy: Tensor, step: int, puller: Puller = puller) -> Tensor:
+                return puller.noise(noisy, step, sides)
+
             latents = puller.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
-            gradient = distillation_gradient(
-                lambda noisy, step, puller=puller: puller.noise(noisy, step, sides),  # type: ignore[misc]
-                latents, noise_schedule(*puller.betas), step, generator,
-            )  # fmt: skip
-            total = total + weight.at(now) * pulled(latents, gradient)
+            total = total + weight.at(now) * pulled(latents, distillation_gradient(noise, latents, schedule, step, generator))
         return total
 
     def sides(self, now: float, generator: torch.Generator) -> list[Side]:
@@ -199,7 +203,7 @@ class Guide:
         """Cameras as far away as the photo's, and as wide as the models see the object."""
         fov = math.degrees(2 * math.atan(0.5 / float(self.camera.focal[0, 0])))
         distance = float(self.camera.position[0].norm())
-        return orbit_degrees([s.azimuth for s in sides], [s.elevation for s in sides], distance, fov).to(self.camera.focal.device)
+        return orbit_degrees([s.azimuth for s in sides], [s.elevation for s in sides], distance, fov).to(self.device)
 
 
 def draw_mesh(mesh: Mesh, color: Callable[[Tensor], Tensor], context: Context, table: EdgeTable | None = None) -> Draw:
@@ -266,4 +270,4 @@ def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Cont
         told = text_model.read([options.negative_prompt, *side_prompts(options.prompt)])
         by_text = ByText(text_model, told[:1], told[1:], options.text_scale, options.perpendicular, options.text_sees)
         pullers.append((by_text, options.text_weight))
-    return Guide(camera, tuple(pullers), options) if pullers else None
+    return Guide(camera.to("cpu"), tuple(pullers), options, context.device) if pullers else None
