@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,16 @@ def test_what_is_no_such_model_is_refused_with_a_reason(folder: Path, tmp_path: 
     (tmp_path / "scheduler" / "scheduler_config.json").write_text((folder / "scheduler" / "scheduler_config.json").read_text())
     with pytest.raises(WeightsError, match="unet"):
         load(tmp_path, "cpu")
+
+
+def test_only_the_autoencoder_stays_in_full_precision_beside_a_network_in_half(folder: Path) -> None:
+    ours = load(folder, "cpu")
+    halves = [copy.deepcopy(part).to(torch.bfloat16) for part in (ours.unet, ours.encoder, ours.projection)]
+    model = replace(ours, unet=halves[0], encoder=halves[1], projection=halves[2])
+    pictures = torch.rand(1, 256, 256, 3, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+    noisy, turns = torch.randn(1, 4, 32, 32), [Turn(30.0, 0.0, 10.0)]
+    told = model.noise(noisy, 500, model.look(pictures[0].detach()), turns)[1]
+    assert told.dtype == torch.float32
+    torch.testing.assert_close(told, ours.noise(noisy, 500, ours.look(pictures[0].detach()), turns)[1], atol=0.1, rtol=0.1)
+    (model.latents(pictures) * 1e-9).sum().backward()  # less than float16 can hold
+    assert pictures.grad is not None and float(pictures.grad.abs().max()) > 0

@@ -75,3 +75,21 @@ def test_guidance_goes_from_nothing_told_to_beyond_what_is_told():
     assert guided(nothing, told, 0.0).tolist() == [0.0, 1.0]
     assert guided(nothing, told, 1.0).tolist() == [1.0, 3.0]
     assert guided(nothing, told, 3.0).tolist() == [3.0, 7.0]
+
+
+def test_from_part_of_the_noise_the_known_is_kept_in_part():
+    generator = torch.Generator().manual_seed(2)
+    start, known = torch.randn(20_000, dtype=torch.float64, generator=generator), torch.full((20_000,), 3.0, dtype=torch.float64)
+    means, asked = [], []
+
+    def predict(noisy, step):
+        asked.append(step)
+        return exact_noise(noisy, step)
+
+    for most in (0.0, 0.1, 0.4, 1.0):
+        means.append(float(ddim_sample(predict, start, SCHEDULE, 40, 0.0, generator, most=most, known=known).mean()))
+    assert means[0] == 3.0  # no step is left
+    assert means[0] > means[1] > means[2] > means[3] and abs(means[3] - MEAN) < 0.1
+    asked.clear()
+    ddim_sample(predict, start, SCHEDULE, 40, 0.0, generator, most=0.4, known=known)
+    assert max(asked) <= 400 and len(asked) == 16

@@ -31,6 +31,7 @@ class Knowing:
     sees = "colors"
 
     def __init__(self, draw, size=48):
+        self.model = self
         self.draw, self.size, self.schedule, self.told = draw, size, noise_schedule(*self.betas), []
 
     def latents(self, pictures):

@@ -14,6 +14,7 @@ from img23d import config, pipeline, refinement
 from img23d.config import Guidance
 from img23d.convert import convert
 from img23d.errors import ConfigError, WeightsError
+from img23d.fields.grid import FrozenGrid
 from img23d.io.images import save_image
 from img23d.io.meshes import load_mesh
 from img23d.options import Ramp
@@ -164,3 +165,13 @@ def test_what_is_not_guided_is_told(ball, painted, photo, tmp_path, monkeypatch)
     with pytest.raises(Stopped):
         refinement.refine_mesh(tmp_path / "box.obj", tmp_path / "refined", config.load("standard", GUIDED))
     assert "without guidance" in told[-1]
+
+
+def test_no_model_is_loaded_to_paint_what_is_already_there(ball, context, monkeypatch):
+    monkeypatch.setattr(paint, "open_guide", lambda *given: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(paint, "SIZE", 16)
+    from test_guide import PHOTO, ball_mesh
+
+    field = FrozenGrid(ball.prior(0.6).sdf, torch.full((3, 4, 4, 4), 0.2))
+    drawn = paint.paint(ball.views(96, PHOTO), ball.prior(0.6), field, ball_mesh(), Guidance(view_model="a model"), context)
+    assert drawn.rgb.shape == (paint.RING + 2, 16, 16, 3)

@@ -23,7 +23,8 @@ def libraries() -> tuple[Any, Any]:
     """
     try:
         diffusers, transformers = importlib.import_module("diffusers"), importlib.import_module("transformers")
-        for library, name in ((diffusers, "UNet2DConditionModel"), (diffusers, "AutoencoderKL"), (transformers, "CLIPTextModel")):
+        for library, name in ((diffusers, "UNet2DConditionModel"), (diffusers, "AutoencoderKL"), (transformers, "CLIPTextModel"),
+                              (transformers, "CLIPVisionModelWithProjection")):  # fmt: skip
             getattr(library, name)  # a lazy library fails here, not at its import
     except (ImportError, AttributeError, RuntimeError) as error:
         raise BackendError(f"diffusers does not load: {str(error).splitlines()[0]}", "pip install 'img23d[diffusion]'") from error
@@ -31,7 +32,9 @@ def libraries() -> tuple[Any, Any]:
 
 
 def load_part(kind: Any, path: Path, name: str, device: str) -> Any:
-    """One network of a model on its device, not to be trained; float16 on CUDA.
+    """One network of a model on its device, not to be trained; float16 on CUDA, but for autoencoders.
+
+    Gradients go back through these, divided by how many numbers a latent has: too small for float16.
 
     Args:
         kind: class with ``from_pretrained``.
@@ -47,7 +50,8 @@ def load_part(kind: Any, path: Path, name: str, device: str) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{path / name} cannot be loaded: {reason}", AGAIN) from error
-    return part.to(device, torch.float16 if device.startswith("cuda") else torch.float32).eval().requires_grad_(False)
+    half = device.startswith("cuda") and name != "vae"
+    return part.to(device, torch.float16 if half else torch.float32).eval().requires_grad_(False)
 
 
 def read_betas(path: Path, needed: str) -> tuple[str, float, float]:

@@ -64,7 +64,7 @@ class StableDiffusion:
 
 @functools.lru_cache(maxsize=1)
 def load(path: Path, device: str) -> StableDiffusion:
-    """The network on its device, loaded once in a process; float16 on CUDA.
+    """The network on its device, loaded once in a process; float16 on CUDA, but for the autoencoder.
 
     Args:
         path: folder with unet, vae, text_encoder, tokenizer and scheduler.

@@ -81,7 +81,7 @@ class Zero123:
         meaning = self.encoder(((small - mean) / spread).to(weight.dtype)).image_embeds[:, None]
         whole = F.interpolate(planes, (PICTURE, PICTURE), mode="bilinear", antialias=True).clamp(0, 1)
         # The mode, and not times the scaling factor: so it was trained, though every other latent is scaled.
-        latent = self.vae.encode((whole * 2 - 1).to(weight.dtype)).latent_dist.mode()
+        latent = self.vae.encode((whole * 2 - 1).to(next(self.vae.parameters()).dtype)).latent_dist.mode()
         return Known(meaning, latent)
 
     @torch.no_grad()
@@ -91,7 +91,7 @@ class Zero123:
         poses = torch.tensor([pose(turn, self.tells_elevation) for turn in turns]).to(weight)[:, None]
         told = self.projection(torch.cat([known.meaning.expand(len(turns), -1, -1), poses], -1))
         context = torch.cat([torch.zeros_like(told), told])
-        beside = known.latent.expand(len(turns), -1, -1, -1)
+        beside = known.latent.to(weight).expand(len(turns), -1, -1, -1)
         beside = torch.cat([torch.zeros_like(beside), beside])
         both = torch.cat([noisy, noisy]).to(weight)
         found = self.unet(torch.cat([both, beside], 1), step, encoder_hidden_states=context).sample
@@ -125,7 +125,7 @@ def tells_elevation(path: Path, said: str = "auto") -> bool:
 
 @functools.lru_cache(maxsize=1)
 def load(path: Path, device: str, said: str = "auto") -> Zero123:
-    """The network on its device, loaded once in a process; float16 on CUDA.
+    """The network on its device, loaded once in a process; float16 on CUDA, but for the autoencoder.
 
     Args:
         path: folder with unet, vae, image_encoder, scheduler and clip_camera_projection or cc_projection.

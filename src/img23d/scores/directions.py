@@ -17,7 +17,7 @@ FRONT_OR_SIDE, SIDE_OR_BACK, FRONT_FROM_BEHIND = (4.0, 0.5, -2.426), (1.0, 0.5, 
 def side_prompts(prompt: str) -> list[str]:
     """The prompt for each of `SIDES`.
 
-    Reference: DreamFusion, section 3.2.
+    Reference: Poole et al., DreamFusion (2023), view-dependent conditioning.
     """
     return [f"{prompt}, {side} view" for side in SIDES]
 
@@ -39,7 +39,7 @@ def mixed_sides(azimuth_deg: float) -> tuple[Tensor, list[tuple[int, float]]]:
     Returns:
         (4,) how much of each of `SIDES` is seen, adding up to 1; and numbers of `SIDES` that are not, each with its weight, at most 0.
 
-    Reference: Armandpour et al., Re-imagine the Negative Prompt Algorithm (Perp-Neg, 2023), section 4.2; constants of DreamCraft3D's
+    Reference: Armandpour et al., Re-imagine the Negative Prompt Algorithm (Perp-Neg, 2023); constants of DreamCraft3D's
         released settings.
     """
     front, side, back, _ = range(4)
@@ -68,7 +68,7 @@ def without_unwanted(nothing: Tensor, wanted: Tensor, unwanted: list[tuple[Tenso
         unwanted: when it is told what is not, each with its weight, at most 0.
         scale: of the guidance; 1 takes ``wanted``.
 
-    Reference: Perp-Neg, equation 7.
+    Reference: Perp-Neg: what is taken away is perpendicular to what is wanted.
     """
     towards = wanted - nothing
     total, size = towards, towards.square().sum().clamp(min=1e-12)

@@ -1,6 +1,6 @@
 """Score distillation: how a diffusion model pulls at a picture that something else has drawn.
 
-Reference: Poole et al., DreamFusion: Text-to-3D using 2D Diffusion (2023), section 3.
+Reference: Poole et al., DreamFusion: Text-to-3D using 2D Diffusion (2023).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from img23d.ops.render import render
 from img23d.options import Ramp
 from img23d.scene import Cameras, Mesh, ShapePrior, Views
 from img23d.scene.cameras import orbit_degrees
-from img23d.scores.directions import mixed_sides, side_of, side_prompts, without_unwanted
+from img23d.scores.directions import SIDES, mixed_sides, side_of, side_prompts, without_unwanted
 from img23d.scores.distillation import distillation_gradient, drawn_step, pulled
 from img23d.scores.samplers import guided
 from img23d.scores.schedule import noise_schedule
@@ -41,8 +41,8 @@ class Puller(Protocol):
     """A diffusion model, and what it has been told of the object."""
 
     @property
-    def betas(self) -> tuple[Any, float, float]:
-        """Kind of noise schedule, and its first and last beta."""
+    def model(self) -> Any:
+        """The network, with ``betas``, ``latents`` and ``pictures``; see `img23d.backends.zero123`."""
         ...
 
     @property
@@ -55,16 +55,8 @@ class Puller(Protocol):
         """What it is shown, where there is a choice."""
         ...
 
-    def latents(self, pictures: Tensor) -> Tensor:
-        """(B, S, S, 3) to (B, C, h, w), differentiable."""
-        ...
-
     def noise(self, noisy: Tensor, step: int, sides: list[Side]) -> Tensor:
-        """The guided noise in latents, each seen from its side."""
-        ...
-
-    def pictures(self, latents: Tensor) -> Tensor:
-        """(B, C, h, w) to (B, S, S, 3)."""
+        """The guided noise in latents (B, C, h, w), each seen from its side."""
         ...
 
 
@@ -79,20 +71,10 @@ class ByView:
     size: int
     sees: Literal["colors", "normals"] = "colors"
 
-    @property
-    def betas(self) -> tuple[Any, float, float]:
-        return self.model.betas  # type: ignore[no-any-return]
-
-    def latents(self, pictures: Tensor) -> Tensor:
-        return self.model.latents(pictures)  # type: ignore[no-any-return]
-
     def noise(self, noisy: Tensor, step: int, sides: list[Side]) -> Tensor:
         turns = [Turn(side.azimuth - self.photo.azimuth, side.elevation - self.photo.elevation, self.photo.elevation) for side in sides]
         nothing, told = self.model.noise(noisy, step, self.known, turns)
         return guided(nothing, told, self.scale)
-
-    def pictures(self, latents: Tensor) -> Tensor:
-        return self.model.pictures(latents)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -119,20 +101,13 @@ class ByText:
     def size(self) -> int:
         return self.model.picture  # type: ignore[no-any-return]
 
-    @property
-    def betas(self) -> tuple[Any, float, float]:
-        return self.model.betas  # type: ignore[no-any-return]
-
-    def latents(self, pictures: Tensor) -> Tensor:
-        return self.model.latents(pictures)  # type: ignore[no-any-return]
-
     def noise(self, noisy: Tensor, step: int, sides: list[Side]) -> Tensor:
         return torch.cat([self.noise_of(noisy[number : number + 1], step, side) for number, side in enumerate(sides)])
 
     def noise_of(self, noisy: Tensor, step: int, side: Side) -> Tensor:
         """(1, C, h, w) for one side."""
         number = side_of(*side)
-        if not self.perpendicular or number == 3:  # overhead is no mixture of the other sides
+        if not self.perpendicular or number == SIDES.index("overhead"):  # overhead is no mixture of the other sides
             nothing, told = self.seen(noisy, step, self.told[number : number + 1])
             return guided(nothing, told, self.scale)
         share, unwanted = mixed_sides(side.azimuth)
@@ -146,9 +121,6 @@ class ByText:
         """(1, C, h, w) noise, told nothing and told each of these."""
         context = torch.cat([self.nothing, *told])
         return self.model.noise(noisy.expand(len(context), -1, -1, -1), step, context).split(1)  # type: ignore[no-any-return]
-
-    def pictures(self, latents: Tensor) -> Tensor:
-        return self.model.pictures(latents)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -181,13 +153,13 @@ class Guide:
         shown = draw(self.cameras(sides), size)
         total = shown["colors"].new_zeros(())
         for puller, weight in self.pullers:
-            schedule = noise_schedule(*puller.betas)
+            schedule = noise_schedule(*puller.model.betas)
             step = drawn_step(schedule, self.options.least.at(now), self.options.most.at(now), generator)
 
             def noise(noisy: Tensor, step: int, puller: Puller = puller) -> Tensor:
                 return puller.noise(noisy, step, sides)
 
-            latents = puller.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
+            latents = puller.model.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
             total = total + weight.at(now) * pulled(latents, distillation_gradient(noise, latents, schedule, step, generator))
         return total
 

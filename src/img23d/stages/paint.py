@@ -13,7 +13,7 @@ from img23d.scores.samplers import ddim_sample
 from img23d.scores.schedule import noise_schedule
 from img23d.stages.context import Context
 from img23d.stages.guide import Guide, Puller, open_guide, resized
-from img23d.stages.imagine import Side, elevation_of
+from img23d.stages.imagine import Side, elevation_of, wide_camera
 
 VERSION = 1
 SIZE = 512  # pixels along each side
@@ -35,8 +35,10 @@ def paint(views: Views, prior: ShapePrior, field: FrozenGrid, mesh: Mesh, option
     Returns:
         Colours and silhouettes; nothing is known of depth and normals.
     """
-    guide = open_guide(views, prior, options, context)
-    assert guide is not None
+    # Models are large: they are loaded only where they paint.
+    guide = open_guide(views, prior, options, context) if options.repaint > 0 else None
+    if guide is None:
+        guide = Guide(wide_camera(views.cameras, prior).to("cpu"), (), options, context.device)
     return painted(field, mesh, guide, context)
 
 
@@ -56,20 +58,20 @@ def painted(field: FrozenGrid, mesh: Mesh, guide: Guide, context: Context) -> Vi
     return Views(cameras, pictures.clamp(0, 1), seen.mask, nothing, torch.zeros_like(seen.rgb), nothing.clone())
 
 
-def repainted(pictures: Tensor, sides: list[Side], model: Puller, options: Guidance, context: Context) -> Tensor:
+def repainted(pictures: Tensor, sides: list[Side], puller: Puller, options: Guidance, context: Context) -> Tensor:
     """(V, S, S, 3) the pictures as a model denoises them, one by one."""
-    schedule, generator, size = noise_schedule(*model.betas), context.generator(), pictures.shape[1]
+    schedule, generator, size = noise_schedule(*puller.model.betas), context.generator(), pictures.shape[1]
     made = []
     for number, side in enumerate(sides):
-        latents = model.latents(resized(pictures[number : number + 1], model.size))
+        latents = puller.model.latents(resized(pictures[number : number + 1], puller.size))
         start = torch.randn(latents.shape, generator=generator).to(latents)
 
         def noise(noisy: Tensor, step: int, side: Side = side) -> Tensor:
-            return model.noise(noisy, step, [side])
+            return puller.noise(noisy, step, [side])
 
         def progress(fraction: float, number: int = number) -> None:
             context.progress((number + fraction) / len(sides), f"{len(sides)} views")
 
         drawn = ddim_sample(noise, start, schedule, options.repaint_steps, 0.0, generator, progress, options.repaint, latents)
-        made.append(resized(model.pictures(drawn), size).to(pictures))
+        made.append(resized(puller.model.pictures(drawn), size).to(pictures))
     return torch.cat(made)

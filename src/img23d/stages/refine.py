@@ -44,7 +44,7 @@ GRIDS: dict[str, Callable[[SdfField, Refine, Context], DeformableGrid]] = {
     "flexicubes": refine_cubes.start,
 }
 SMALL_COVER, FINEST_PICTURE = 0.1, 1.5  # objects that cover less of the picture are thin, and are looked at more closely
-PULLED = 4.0  # how much stronger guides pull than in fit: losses are larger here, but with more than this surfaces grow lumps
+PULLED = 4.0  # how much stronger guides pull than in fit, since other losses are larger here; sixteen times left lumps
 SMALL_PART = 0.05  # separate parts below this share of the largest one's area are floaters
 
 
