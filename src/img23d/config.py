@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from img23d.diffusion_options import Guidance, Multiview
 from img23d.errors import ConfigError
 from img23d.options import Ramp, check_key, check_ranges, constant, keys, option, ramp
 
@@ -54,46 +55,6 @@ class Estimate:
     geometry_model: str = option("", "repository id, local folder or .onnx file; empty = the default of that kind")
     geometry_steps: int = option(4, "denoising steps of a diffusion model", 1, 1000)
     depth_convention: Literal["depth", "disparity"] = option("depth", "how --depth is encoded: bigger is farther, or its inverse")
-
-
-@dataclass(frozen=True)
-class Multiview:
-    """Pictures of the object from other sides, drawn by a diffusion model (Zero-1-to-3) before the fit."""
-
-    model: str = option("", "zero123-xl, stable-zero123, a repository id or a folder (img23d models); empty = no such pictures")
-    plan: Literal["ring", "one-2-3-45"] = option("ring", "ring: round the object, as high as the photo; one-2-3-45: two rounds, 39 views")
-    views: int = option(7, "pictures of a ring, beside the photo", 1, 63)
-    steps: int = option(50, "denoising steps of a picture", 1, 999)
-    scale: float = option(3.0, "classifier-free guidance; 1 = none", 0, 100)
-    eta: float = option(1.0, "fresh noise in each denoising step: 0 = none, 1 = as much as DDPM", 0, 1)
-    batch: int = option(4, "pictures drawn at once", 1, 64)
-    pose: Literal["auto", "distance", "elevation"] = option(
-        "auto", "last number the model is told: change of distance (zero123), or the photo's elevation (stable-zero123); auto = by its name"
-    )
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """Diffusion models that pull at shape and colours while these are fitted: score distillation."""
-
-    view_model: str = option("", "Zero-1-to-3 or Stable-Zero123 (see multiview.model): how the photo's object looks from elsewhere")
-    text_model: str = option("", "stable-diffusion-2-1-base, stable-diffusion-1-5, a repository id or a folder: how such a thing looks")
-    pose: Literal["auto", "distance", "elevation"] = option("auto", "last number the view model is told: see multiview.pose")
-    prompt: str = option("", "what the object is, for the text model: a blue mug with a sun on it")
-    negative_prompt: str = option("", "what it is not")
-    view_weight: Ramp = constant(4.0, "weight of the view model's pull")
-    text_weight: Ramp = constant(1.0, "weight of the text model's pull")
-    view_scale: float = option(5.0, "classifier-free guidance of the view model; 1 = none", 0, 1000)
-    text_scale: float = option(100.0, "classifier-free guidance of the text model; 1 = none", 0, 1000)
-    text_sees: Literal["colors", "normals"] = option("colors", "what refine shows to the text model; fit shows colours")
-    perpendicular: bool = option(True, "tell the text model which sides are not to be seen (Perp-Neg); two more passes in each step")
-    least: Ramp = constant(0.2, "least noise, as a share of the model's schedule")
-    most: Ramp = ramp("most noise", 0.85, 0.5)
-    size: int = option(64, "side of the pictures that fit draws for the models; refine draws four times as large", 16, 1024, "px")
-    batch: int = option(1, "sides drawn in each step", 1, 16)
-    widening: float = option(0.2, "share of a stage's steps in which the sides spread from the photo's to all", 0, 1)
-    repaint: float = option(0.0, "share of noise from which colours of unseen sides are drawn anew before texture; 0 = as fitted", 0, 1)
-    repaint_steps: int = option(30, "denoising steps of that, of a whole schedule", 1, 999)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 import torch
 import trimesh
 
-from img23d.config import Fit, Guidance, Refine
+from img23d.config import Fit, Refine
+from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError
 from img23d.fields.grid import FrozenGrid
 from img23d.ops.volume import volume_points

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from img23d import config, pipeline, refinement
-from img23d.config import Guidance
 from img23d.convert import convert
+from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError, WeightsError
 from img23d.fields.grid import FrozenGrid
 from img23d.io.images import save_image

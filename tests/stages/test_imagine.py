@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from img23d import config, pipeline
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.backends.tetrahedra import choose_tetrahedra
-from img23d.config import Multiview
 from img23d.convert import convert
+from img23d.diffusion_options import Multiview
 from img23d.errors import FitError
 from img23d.io.images import save_image
 from img23d.io.meshes import load_mesh

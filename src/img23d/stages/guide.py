@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.backends.zero123 import Turn
-from img23d.config import Guidance
+from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError
 from img23d.ops.edges import EdgeTable
 from img23d.ops.render import render

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from img23d.backends.zero123 import Turn
-from img23d.config import Multiview
+from img23d.diffusion_options import Multiview
 from img23d.errors import FitError
 from img23d.ops.crop import Box, crop
 from img23d.ops.cutout import plain_background_alpha

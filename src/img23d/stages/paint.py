@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from img23d.config import Guidance
+from img23d.diffusion_options import Guidance
 from img23d.fields.grid import FrozenGrid
 from img23d.ops.render import render
 from img23d.scene import Mesh, ShapePrior, Views
