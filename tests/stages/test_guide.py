@@ -96,7 +96,7 @@ def test_the_pull_leads_to_what_the_model_wants(ball):
     shown = torch.rand(1, 32, 32, 3, requires_grad=True)
     loss = guide.pull(lambda cameras, size: {"colors": shown}, 32, 0.5, torch.Generator().manual_seed(4))
     loss.backward()
-    (step, sides), = guide.pullers[0][0].told
+    ((step, sides),) = guide.pullers[0][0].told
     with torch.no_grad():
         latents = resized(shown, 48) * 2 - 1
         left = float(noise_schedule(*Knowing.betas).alphas_cumprod[step])

@@ -42,9 +42,7 @@ VERSION = 6
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
 
-def texture(
-    views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context, drawn: Views | None = None
-) -> TexturedMesh:
+def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context, drawn: Views | None = None) -> TexturedMesh:
     """Colour a mesh from one photo.
 
     Args:
