@@ -39,6 +39,9 @@ class Guidance:
     text_scale: float = option(100.0, "classifier-free guidance of the text model; 1 = none", 0, 1000)
     text_sees: Literal["colors", "normals"] = option("colors", "what refine shows to the text model; fit shows colours")
     perpendicular: bool = option(True, "tell the text model which sides are not to be seen (Perp-Neg); two more passes in each step")
+    handover: Literal["none", "exponential", "linear", "logarithmic"] = option(
+        "none", "the view model pulls alone until the shape has settled, then hands over to the text model by this law (Consistent123)"
+    )
     least: Ramp = constant(0.2, "least noise, as a share of the model's schedule")
     most: Ramp = ramp("most noise", 0.85, 0.5)
     size: int = option(64, "side of the pictures that fit draws for the models; refine draws four times as large", 16, 1024, "px")

@@ -15,6 +15,7 @@ from img23d import __version__
 from img23d.backends.threads import repeatable, settle_threads
 from img23d.config import Config
 from img23d.errors import BackendError
+from img23d.fields.grid import FrozenGrid
 from img23d.io.files import claimed
 from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_photo, save_image
 from img23d.io.meshes import UNITLESS, save_together
@@ -31,7 +32,7 @@ from img23d.stages.fit import fit
 from img23d.stages.guide import Guide, check_guidance, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
-from img23d.stages.options import estimate_options, guided_options, guides, imagine_options
+from img23d.stages.options import estimate_options, guided_options, guides, handover, imagine_options
 from img23d.stages.paint import VERSION as PAINT_VERSION
 from img23d.stages.paint import paint
 from img23d.stages.refine import VERSION as REFINE_VERSION
@@ -144,12 +145,12 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
     if guides(c) and prior.known:
         steps.context.warnings.append("photo and network agree on a box or a turned solid: no guidance (--set prior.primitives=false)")
 
-    def guide(x: Context) -> Guide | None:
-        return None if prior.known else open_guide(views, prior, c.guidance, x)  # likewise
+    def guide(x: Context, fitted: FrozenGrid | None = None) -> Guide | None:
+        return None if prior.known else open_guide(views, prior, c.guidance, x, handover(c, fitted))  # likewise
 
     fit_options, refine_options = guided_options(c, c.fit), guided_options(c, c.refine)
     sdf = steps("fit", FIT_VERSION, fit_options, lambda x: fit(views, prior, c.fit, x, shown, guide(x)), *FIELD)
-    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(views, sdf, c.refine, x, shown, guide=guide(x)), *MESH)
+    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(views, sdf, c.refine, x, shown, guide=guide(x, sdf)), *MESH)
     if guides(c) and drawn is None and not prior.known:
         drawn = steps("paint", PAINT_VERSION, c.guidance, lambda x: paint(views, prior, sdf, mesh, c.guidance, x), *PAINTED)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)

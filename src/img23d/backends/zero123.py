@@ -74,15 +74,20 @@ class Zero123:
         Args:
             picture: (S, S, 3) sRGB 0..1, the object on white.
         """
-        weight = next(self.unet.parameters())
-        planes = picture.permute(2, 0, 1)[None].to(weight.device, torch.float32)
-        small = F.interpolate(planes, (CLIP_SIZE, CLIP_SIZE), mode="bicubic", antialias=True).clamp(0, 1)
-        mean, spread = (small.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_SPREAD))
-        meaning = self.encoder(((small - mean) / spread).to(weight.dtype)).image_embeds[:, None]
+        planes = picture.permute(2, 0, 1)[None].to(next(self.unet.parameters()).device, torch.float32)
         whole = F.interpolate(planes, (PICTURE, PICTURE), mode="bilinear", antialias=True).clamp(0, 1)
         # The mode, and not times the scaling factor: so it was trained, though every other latent is scaled.
         latent = self.vae.encode((whole * 2 - 1).to(next(self.vae.parameters()).dtype)).latent_dist.mode()
-        return Known(meaning, latent)
+        return Known(self.meaning(picture[None]), latent)
+
+    @torch.no_grad()
+    def meaning(self, pictures: Tensor) -> Tensor:
+        """(B, 1, C) what is on pictures (B, S, S, 3), sRGB 0..1 and the object on white."""
+        weight = next(self.unet.parameters())
+        planes = pictures.permute(0, 3, 1, 2).to(weight.device, torch.float32)
+        small = F.interpolate(planes, (CLIP_SIZE, CLIP_SIZE), mode="bicubic", antialias=True).clamp(0, 1)
+        mean, spread = (small.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_SPREAD))
+        return self.encoder(((small - mean) / spread).to(weight.dtype)).image_embeds[:, None]  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def noise(self, noisy: Tensor, step: int, known: Known, turns: list[Turn]) -> tuple[Tensor, Tensor]:

@@ -103,10 +103,11 @@ class FrozenGrid:
     Args:
         sdf_volume: (R, R, R).
         color_volume: (3, C, C, C).
+        settled: share of the steps of its fit after which its shape had settled, where that was watched.
     """
 
-    def __init__(self, sdf_volume: Tensor, color_volume: Tensor) -> None:
-        self.sdf_volume, self.color_volume = sdf_volume, color_volume
+    def __init__(self, sdf_volume: Tensor, color_volume: Tensor, settled: float | None = None) -> None:
+        self.sdf_volume, self.color_volume, self.settled = sdf_volume, color_volume, settled
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,) signed distance."""

@@ -89,7 +89,9 @@ def fit(
         if step % TELL_EVERY == 0 or step + 1 == options.steps:  # asking for a number makes an accelerator wait
             told = f"loss {float(loss.detach()):.3f}"
         context.progress((step + 1) / options.steps, told)
-    return finished(field, believed, views if drawn is None else joined(views, drawn, MASK_SIZE), options)
+    made = finished(field, believed, views if drawn is None else joined(views, drawn, MASK_SIZE), options)
+    made.settled = guide.handover.settled if guide is not None and guide.handover is not None else None
+    return made
 
 
 @torch.no_grad()

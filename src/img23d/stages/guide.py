@@ -28,9 +28,11 @@ from img23d.scores.distillation import distillation_gradient, drawn_step, pulled
 from img23d.scores.samplers import guided
 from img23d.scores.schedule import noise_schedule
 from img23d.stages.context import Context
+from img23d.stages.handover import Handover
 from img23d.stages.imagine import Side, elevation_of, on_white, wide_camera
 
 LOWEST_DEG, HIGHEST_DEG = -10.0, 45.0  # cameras above the horizon
+LOOKED_AT = 8  # sides, when it is asked whether the shape has settled
 FINER = 4  # how much larger refine's pictures are than fit's
 
 Draw = Callable[[Cameras, int], dict[str, Tensor]]
@@ -75,6 +77,10 @@ class ByView:
         turns = [Turn(side.azimuth - self.photo.azimuth, side.elevation - self.photo.elevation, self.photo.elevation) for side in sides]
         nothing, told = self.model.noise(noisy, step, self.known, turns)
         return guided(nothing, told, self.scale)
+
+    def likeness(self, pictures: Tensor) -> float:
+        """How much pictures (B, S, S, 3) mean the same as the photo: the mean cosine, 1 at most."""
+        return float(F.cosine_similarity(self.model.meaning(pictures).float(), self.known.meaning.float(), dim=-1).mean())
 
 
 @dataclass(frozen=True)
@@ -133,12 +139,14 @@ class Guide:
         pullers: each with its weight.
         options: of the guidance.
         device: where the object is drawn.
+        handover: from the view model to the text model, where the options want one; remembers what it saw.
     """
 
     camera: Cameras
     pullers: tuple[tuple[Puller, Ramp], ...]
     options: Guidance
     device: torch.device = torch.device("cpu")
+    handover: Handover | None = None
 
     def pull(self, draw: Draw, size: int, now: float, generator: torch.Generator) -> Tensor:
         """The loss of one step.
@@ -152,7 +160,10 @@ class Guide:
         sides = self.sides(now, generator)
         shown = draw(self.cameras(sides), size)
         total = shown["colors"].new_zeros(())
-        for puller, weight in self.pullers:
+        shares = self.shares(draw, size, now)
+        for (puller, weight), share in zip(self.pullers, shares):
+            if share == 0:  # a pass through a network is dear
+                continue
             schedule = noise_schedule(*puller.model.betas)
             step = drawn_step(schedule, self.options.least.at(now), self.options.most.at(now), generator)
 
@@ -160,8 +171,22 @@ class Guide:
                 return puller.noise(noisy, step, sides)
 
             latents = puller.model.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
-            total = total + weight.at(now) * pulled(latents, distillation_gradient(noise, latents, schedule, step, generator))
+            total = total + share * weight.at(now) * pulled(latents, distillation_gradient(noise, latents, schedule, step, generator))
         return total
+
+    def shares(self, draw: Draw, size: int, now: float) -> tuple[float, ...]:
+        """What each model's pull is multiplied by."""
+        if self.handover is None:
+            return (1.0,) * len(self.pullers)
+        (by_view, _), _ = self.pullers
+        assert isinstance(by_view, ByView)
+
+        def likeness() -> float:
+            sides = [Side(360.0 / LOOKED_AT * number, by_view.photo.elevation) for number in range(LOOKED_AT)]
+            with torch.no_grad():
+                return by_view.likeness(draw(self.cameras(sides), size)["colors"])
+
+        return self.handover.weights(now, likeness)
 
     def sides(self, now: float, generator: torch.Generator) -> list[Side]:
         """Sides at random, from the photo's on ever further from it."""
@@ -212,6 +237,8 @@ def check_guidance(options: Guidance) -> None:
     Raises:
         ConfigError: a text model without a text, or bounds of the noise that cross.
     """
+    if options.handover != "none" and not (options.view_model and options.text_model):
+        raise ConfigError(f"guidance.handover={options.handover} needs two models", "--set guidance.handover=none, or name both models")
     if options.text_model and not options.prompt.strip():
         raise ConfigError("the text model must be told what the object is", "--set guidance.prompt='a blue mug'")
     for now in (0.0, 1.0, *(place for bound in (options.least, options.most) for place in (bound.begin, bound.finish))):
@@ -220,8 +247,11 @@ def check_guidance(options: Guidance) -> None:
             raise ConfigError(f"guidance.least={least:g} and guidance.most={most:g} do not rise within 0..1", "--set guidance.least=0.02")
 
 
-def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Context) -> Guide | None:
+def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Context, handover: Handover | None = None) -> Guide | None:
     """The models that the options name, told of the photo; None where none is named.
+
+    Args:
+        handover: from the one to the other, where the options want one.
 
     Raises:
         WeightsError, BackendError: see `img23d.backends.hub.require` and the models' ``load``.
@@ -242,4 +272,4 @@ def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Cont
         told = text_model.read([options.negative_prompt, *side_prompts(options.prompt)])
         by_text = ByText(text_model, told[:1], told[1:], options.text_scale, options.perpendicular, options.text_sees)
         pullers.append((by_text, options.text_weight))
-    return Guide(camera.to("cpu"), tuple(pullers), options, context.device) if pullers else None
+    return Guide(camera.to("cpu"), tuple(pullers), options, context.device, handover) if pullers else None

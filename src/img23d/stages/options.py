@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from img23d.config import Config
+from img23d.fields.grid import FrozenGrid
 from img23d.run import model_digests
+from img23d.stages.handover import Handover
 
 
 def estimate_options(config: Config) -> list[Any]:
@@ -32,4 +34,13 @@ def guided_options(config: Config, options: Any) -> Any:
     if not guides(config):
         return options
     models = model_digests(f"{config.guidance.view_model},{config.guidance.text_model}")
-    return [options, replace(config.guidance, repaint=0.0, repaint_steps=1), models, config.commercial_ok]
+    both = [] if config.guidance.handover == "none" else [config.fit.steps, config.refine.steps]  # one course through both stages
+    return [options, replace(config.guidance, repaint=0.0, repaint_steps=1), models, config.commercial_ok, *both]
+
+
+def handover(config: Config, fitted: FrozenGrid | None) -> Handover | None:
+    """How the models of the guidance hand over to each other; ``fitted`` is what fit made, and None for fit itself."""
+    if config.guidance.handover == "none":
+        return None
+    settled = None if fitted is None else fitted.settled
+    return Handover(config.guidance.handover, config.fit.steps, config.refine.steps, settled, fitted is not None)
