@@ -14,7 +14,7 @@ from img23d.priors.batches import halve, make_batch
 from img23d.priors.dataset import ProceduralSource, held_out, split_objects
 from img23d.priors.export import export_network, import_network, join_file, split_file
 from img23d.priors.losses import Truth, prior_losses, volume_loss
-from img23d.priors.network import INPUTS, ShapeNetwork, inflated_volume, network_inputs
+from img23d.priors.network import INPUTS, ShapeNetwork, attend, inflated_volume, network_inputs
 from img23d.priors.objects import ObjectFile, family_of
 from img23d.priors.options import NETWORKS, TrainOptions, resolved
 from img23d.priors.samples import Sample
@@ -89,6 +89,21 @@ def test_untrained_network_answers_plain_inflation(batch):
     answer = tiny().eval()(inputs)
     assert (answer.volume - inflated_volume(inputs[:, 5:6], inputs[:, 3:4])).abs().mean() < 0.05
     assert (answer.depth[:, 1] - inputs[:, 5]).abs().mean() < 0.05
+
+
+def test_attention_learns_as_it_answers():
+    generator = torch.Generator().manual_seed(0)
+    learning = [torch.randn(2, 4, 9, 8, generator=generator).requires_grad_(True) for _ in range(3)]
+    answering = [part.detach().clone() for part in learning]
+    with torch.no_grad():
+        expected = attend(*answering)
+    torch.testing.assert_close(attend(*learning), expected)
+    kernel = [part.clone().requires_grad_(True) for part in answering]
+    pull = torch.randn(expected.shape, generator=generator)
+    (attend(*learning) * pull).sum().backward()
+    (torch.nn.functional.scaled_dot_product_attention(*kernel) * pull).sum().backward()
+    for ours, theirs in zip(learning, kernel):
+        torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 def test_steps_lower_the_loss_of_a_batch(batch):

@@ -68,8 +68,19 @@ class Attention(nn.Module):
         """(B, C, h, w) to the same shape."""
         batch, width, rows, columns = x.shape
         parts = self.mix(self.norm(x)).reshape(batch, 3, self.heads, width // self.heads, rows * columns).transpose(-1, -2)
-        mixed = nn.functional.scaled_dot_product_attention(*parts.unbind(1))
+        mixed = attend(*parts.unbind(1))
         return x + self.out(mixed.transpose(-1, -2).reshape(batch, width, rows, columns))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Scaled dot-product attention of (B, heads, places, C).
+
+    Where a CPU learns, as plain matrix products: torch's own kernel takes five times as long there on its way back in bfloat16 (150 and
+    27 ms of one core for 64 samples of 64 places, 29 November 2026).
+    """
+    if query.device.type != "cpu" or not torch.is_grad_enabled():
+        return nn.functional.scaled_dot_product_attention(query, key, value)
+    return torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2), -1) @ value
 
 
 class Mixer(nn.Module):
