@@ -115,7 +115,9 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
         views, prior, drawn = artifacts.load_imagined(step_folder(folder, "imagine"), context.device)
     else:
         (views, prior), drawn = artifacts.load_guess(step_folder(folder, "estimate"), context.device), None
-        if guides(run.config) and not prior.known:
+        if run.given.sides:
+            views, prior, drawn = artifacts.load_imagined(step_folder(folder, "sides"), context.device)
+        elif guides(run.config) and not prior.known:
             drawn = artifacts.load_drawn(step_folder(folder, "paint"), context.device)
     mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
     with repeatable(context.device):

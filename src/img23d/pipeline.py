@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ import torch
 from img23d import __version__
 from img23d.backends.threads import repeatable, settle_threads
 from img23d.config import Config
-from img23d.errors import BackendError
+from img23d.errors import BackendError, ConfigError
 from img23d.fields.grid import FrozenGrid
 from img23d.io.files import claimed
 from img23d.io.images import Photo, load_depth, load_mask, load_normal, load_photo, save_image
@@ -32,6 +31,7 @@ from img23d.stages.fit import fit
 from img23d.stages.guide import Guide, check_guidance, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
+from img23d.stages.observe import joined
 from img23d.stages.options import estimate_options, guided_options, guides, handover, imagine_options
 from img23d.stages.paint import VERSION as PAINT_VERSION
 from img23d.stages.paint import paint
@@ -39,6 +39,8 @@ from img23d.stages.refine import VERSION as REFINE_VERSION
 from img23d.stages.refine import refine
 from img23d.stages.segment import VERSION as SEGMENT_VERSION
 from img23d.stages.segment import Maps, segment
+from img23d.stages.sides import VERSION as SIDES_VERSION
+from img23d.stages.sides import SidePhoto, sides
 from img23d.stages.texture import VERSION as TEXTURE_VERSION
 from img23d.stages.texture import texture
 
@@ -130,15 +132,22 @@ class Steps:
         return artifact
 
 
-def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config, steps: Steps) -> tuple[Views, TexturedMesh]:
-    """Photo -> cut-out -> camera, depth, normals and prior (-> drawn views) -> NeuS field -> DMTet mesh -> textured mesh."""
+def reconstruct(
+    photo: Photo, maps: Maps, fov_deg: float | None, config: Config, steps: Steps, others: list[SidePhoto] | None = None
+) -> tuple[Views, TexturedMesh]:
+    """Photo -> cut-out -> camera, depth, normals and prior (-> other sides) -> NeuS field -> DMTet mesh -> textured mesh."""
     c = config
     views = steps("segment", SEGMENT_VERSION, [c.segment, fov_deg], lambda x: segment(photo, maps, fov_deg, c.segment, x), *VIEWS)
     views, prior = steps(
         "estimate", ESTIMATE_VERSION, estimate_options(c), lambda x: estimate(views, fov_deg is not None, c.prior, c.estimate, x), *GUESS
     )
     drawn = shown = None
-    if c.multiview.model:
+    seen = views
+    if others:
+        given = [c.segment, *estimate_options(c), [(other.azimuth_deg, other.fov_deg) for other in others]]
+        views, prior, drawn = steps("sides", SIDES_VERSION, given, lambda x: sides(views, prior, others, c, x), *DRAWN)
+        seen = views if prior.known else joined(views, drawn, views.mask.shape[-1])  # likewise
+    elif c.multiview.model:
         views, prior, drawn = steps("imagine", IMAGINE_VERSION, imagine_options(c), lambda x: imagine(views, prior, c.multiview, x), *DRAWN)
         shown = None if prior.known else drawn  # a known solid is not bent by pictures that nobody took
 
@@ -149,8 +158,8 @@ def reconstruct(photo: Photo, maps: Maps, fov_deg: float | None, config: Config,
         return None if prior.known else open_guide(views, prior, c.guidance, x, handover(c, fitted))  # likewise
 
     fit_options, refine_options = guided_options(c, c.fit), guided_options(c, c.refine)
-    sdf = steps("fit", FIT_VERSION, fit_options, lambda x: fit(views, prior, c.fit, x, shown, guide(x)), *FIELD)
-    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(views, sdf, c.refine, x, shown, guide=guide(x, sdf)), *MESH)
+    sdf = steps("fit", FIT_VERSION, fit_options, lambda x: fit(seen, prior, c.fit, x, shown, guide(x)), *FIELD)
+    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(seen, sdf, c.refine, x, shown, guide=guide(x, sdf)), *MESH)
     if guides(c) and drawn is None and not prior.known:
         drawn = steps("paint", PAINT_VERSION, c.guidance, lambda x: paint(views, prior, sdf, mesh, c.guidance, x), *PAINTED)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)
@@ -210,8 +219,9 @@ def generate_into(
     )
     if given.elevation_deg is not None:
         config = replace(config, estimate=replace(config.estimate, elevation_deg=given.elevation_deg))
-    fov_deg = given.fov_deg or config.estimate.fov_deg or exif_fov(photo) or None
+    fov_deg = given.fov_deg or config.estimate.fov_deg or photo.fov_deg
     context = replace(context or open_context(config), warnings=list(photo.warnings))
+    others = side_photos(given, config, context)
     source_key = digest(__version__, file_digest(photo_path), given.digests(), config.seed, context.device.type)
     with claimed(targets.folder):
         check_existing(targets, source_key, force)
@@ -219,8 +229,25 @@ def generate_into(
             have_models(config)
         steps = Steps(Run(targets.folder, source_key), config, context, report)
         keep(targets, photo_path, given, source_key, config, name=name)
-        views, asset = reconstruct(photo, maps, fov_deg, config, steps)
+        views, asset = reconstruct(photo, maps, fov_deg, config, steps, others)
         return write_result(views, asset, targets, config, steps, name or readable_stem(photo_path) + photo_path.suffix)
+
+
+def side_photos(given: Given, config: Config, context: Context) -> list[SidePhoto]:
+    """The photos from other sides.
+
+    Raises:
+        InputError: one cannot be read.
+        ConfigError: other sides are to be drawn by a model, too.
+    """
+    if given.sides and config.multiview.model:
+        raise ConfigError("other sides are either photographed or drawn by a model", "leave out --view, or --set multiview.model=")
+    found = []
+    for azimuth, path in given.sides:
+        other = load_photo(path)
+        context.warnings.extend(other.warnings)
+        found.append(SidePhoto(azimuth, other, other.fov_deg))
+    return found
 
 
 def have_models(config: Config) -> None:
@@ -239,14 +266,6 @@ def have_models(config: Config) -> None:
     named = [*geometry.split(","), config.multiview.model, config.guidance.view_model, config.guidance.text_model]
     for name in filter(None, (name.strip() for name in named)):
         require(name, is_offline(config.offline), config.commercial_ok)
-
-
-def exif_fov(photo: Photo) -> float | None:
-    """Vertical field of view in degrees from the EXIF focal length (35 mm equivalent refers to the frame's diagonal, 43.27 mm)."""
-    if not photo.focal_35mm:
-        return None
-    height, width = photo.rgb.shape[:2]
-    return math.degrees(2 * math.atan(43.27 * height / math.hypot(height, width) / (2 * photo.focal_35mm)))
 
 
 def write_result(

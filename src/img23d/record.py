@@ -34,9 +34,10 @@ class Given:
         depth, normal, mask: picture files of the photo's size.
         fov_deg: vertical field of view of the whole photo.
         elevation_deg: camera above the horizon.
+        sides: photos of the same object from other sides, each after how far its camera went to the right round the object, degrees.
 
     Raises:
-        ConfigError: an angle that no camera has.
+        ConfigError: an angle that no camera has, or two photos from one side.
     """
 
     depth: Path | None = None
@@ -44,8 +45,13 @@ class Given:
     mask: Path | None = None
     fov_deg: float | None = None
     elevation_deg: float | None = None
+    sides: tuple[tuple[float, Path], ...] = ()
 
     def __post_init__(self) -> None:
+        turns = [azimuth % 360 for azimuth, _ in self.sides]
+        if not all(map(math.isfinite, turns)) or len({0.0, *turns}) <= len(turns):
+            told = ", ".join(f"{azimuth:g}" for azimuth, _ in self.sides)
+            raise ConfigError(f"photos from other sides must each have their own angle, got {told}", "--view 180=back.png")
         for name, value, low, high in (("field of view", self.fov_deg, *FOV_DEG), ("elevation", self.elevation_deg, *ELEVATION_DEG)):
             if value is not None and not low <= value <= high:
                 near = min(max(value, low), high) if math.isfinite(value) else 40
@@ -57,7 +63,8 @@ class Given:
 
     def files(self) -> dict[str, Path]:
         """The picture files that are there, by role."""
-        return {name: path for name, path in (("mask", self.mask), ("depth", self.depth), ("normal", self.normal)) if path is not None}
+        maps = {name: path for name, path in (("mask", self.mask), ("depth", self.depth), ("normal", self.normal)) if path is not None}
+        return maps | {f"view_{number}": path for number, (_, path) in enumerate(self.sides, 1)}
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,7 @@ def keep(
             "inputs": names,
             "fov_deg": given.fov_deg,
             "elevation_deg": given.elevation_deg,
+            "sides_deg": [azimuth for azimuth, _ in given.sides],
             "files": [os.path.relpath(path, targets.folder) for path in targets.files],
             "config": asdict(config),
         }
@@ -199,7 +207,8 @@ def reopen(folder: Path) -> Reopened:
     for path in inputs.values():
         if not path.is_file():
             raise InputError(f"{path} is gone, so the run cannot be reopened", "run img23d generate again")
-    given = Given(inputs.get("depth"), inputs.get("normal"), inputs.get("mask"), record["fov_deg"], record["elevation_deg"])
+    sides = tuple((azimuth, inputs[f"view_{number}"]) for number, azimuth in enumerate(record.get("sides_deg", []), 1))
+    given = Given(inputs.get("depth"), inputs.get("normal"), inputs.get("mask"), record["fov_deg"], record["elevation_deg"], sides)
     targets = Targets(folder, tuple(Path(os.path.normpath(folder / name)) for name in record["files"]))
     place = record.get("place")
     source = with_companions(inputs["source"], Path(record.get("origin", ""))) if place else inputs["source"]

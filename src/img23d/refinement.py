@@ -16,7 +16,7 @@ from img23d.io.files import claimed
 from img23d.io.images import load_mask, load_photo
 from img23d.io.meshes import load_mesh
 from img23d.io.textures import sample
-from img23d.pipeline import ASSET, FIELD, MESH, VIEWS, Report, Result, Steps, exif_fov, generate_into, open_context, silent, write_result
+from img23d.pipeline import ASSET, FIELD, MESH, VIEWS, Report, Result, Steps, generate_into, open_context, silent, write_result
 from img23d.record import Given, Place, Reopened, Targets, check_existing, keep, targets_for
 from img23d.run import Run, digest, file_digest
 from img23d.scene import Mesh, TexturedMesh, Views
@@ -136,7 +136,7 @@ def cut_out(photo_path: Path, given: Given, config: Config, steps: Steps) -> Vie
     """The photo's object in a square."""
     photo = load_photo(photo_path)
     mask = None if given.mask is None else load_mask(given.mask, (photo.rgb.shape[0], photo.rgb.shape[1]))
-    fov = given.fov_deg or config.estimate.fov_deg or exif_fov(photo)
+    fov = given.fov_deg or config.estimate.fov_deg or photo.fov_deg
     steps.context.warnings.extend(photo.warnings)
     return steps("segment", SEGMENT_VERSION, [config.segment, fov], lambda x: segment(photo, Maps(mask), fov, config.segment, x), *VIEWS)
 

@@ -38,7 +38,7 @@ def open_pipeline(config: Any) -> Work:
 
     def work(task: Task, progress: Progress) -> Made:
         item = task.item
-        given = pipeline.Given(fov_deg=item.fov_deg, elevation_deg=item.elevation_deg, **item.maps())
+        given = pipeline.Given(item.depth, item.normal, item.mask, item.fov_deg, item.elevation_deg)
         out = task.out.with_name(f"{task.out.name}.{task.formats[0]}")
         result = pipeline.generate(item.photo, out, config, given, task.formats, task.force, context, progress)
         return Made(result.written, result.warnings)

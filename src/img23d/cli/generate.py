@@ -25,9 +25,11 @@ from img23d.cli.options import (
     Quiet,
     Seed,
     Settings,
+    SideViews,
     TextureSize,
     Threads,
     overrides,
+    side_views,
 )
 from img23d.cli.progress import StageProgress
 from img23d.cli.summary import as_json, show_result
@@ -52,6 +54,7 @@ def generate(
     mask: MaskImage = None,
     fov: Fov = None,
     elevation: Elevation = None,
+    views: SideViews = [],  # noqa: B006
     faces: Faces = None,
     texture_size: TextureSize = None,
     formats: Formats = [],  # noqa: B006
@@ -68,10 +71,10 @@ def generate(
 
     flags = overrides(settings, seed=seed, device=device, threads=threads, texture__faces=faces, texture__size=texture_size)
     chosen = config.load(preset, flags)
-    given = Given(depth, normal, mask, fov, elevation)
+    given = Given(depth, normal, mask, fov, elevation, side_views(views))
     check_many(photos, out)
-    if len(photos) > 1 and (depth or normal or mask):
-        raise ConfigError("--depth, --normal and --mask belong to one photo", "img23d batch MANIFEST.csv has a column for each")
+    if len(photos) > 1 and (depth or normal or mask or views):
+        raise ConfigError("--depth, --normal, --mask and --view belong to one photo", "img23d batch MANIFEST.csv has a column for each")
     asked = mesh_formats(out, formats)
     make_folder(out)
     code = run_all(photos, out or Path(), chosen, given, asked, force, quiet or json_lines, json_lines)

@@ -25,6 +25,10 @@ MaskImage = Annotated[
     Path | None, typer.Option("--mask", metavar="PNG", readable=False, help="What belongs to the object: white, or opaque.")
 ]
 Fov = Annotated[float | None, typer.Option("--fov", metavar="DEGREES", help="Vertical field of view of the photo.")]
+SideViews = Annotated[
+    list[str],
+    typer.Option("--view", metavar="DEGREES=PHOTO", help="Another side's photo: how far the camera went to the right. May repeat."),
+]
 Elevation = Annotated[float | None, typer.Option("--elevation", metavar="DEGREES", help="Height of the camera above the horizon.")]
 Formats = Annotated[list[str], typer.Option("--format", "-f", metavar="NAME", help=f"{', '.join(FORMATS)}; may repeat, or a comma list.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
@@ -55,3 +59,21 @@ def chosen_formats(given: list[str]) -> list[str]:
         if name not in FORMATS:
             raise ConfigError(f"unknown format {name!r}", f"--format {' or '.join(FORMATS)}")
     return list(dict.fromkeys(names))
+
+
+def side_views(given: list[str]) -> tuple[tuple[float, Path], ...]:
+    """The photos of ``--view``, each after its angle in degrees.
+
+    Raises:
+        ConfigError: one of them is not of the form DEGREES=PHOTO.
+    """
+    found = []
+    for item in given:
+        angle, separator, path = item.partition("=")
+        try:
+            found.append((float(angle), Path(path)))
+        except ValueError:
+            separator = ""
+        if not separator or not path:
+            raise ConfigError(f"--view {item!r} is not of the form DEGREES=PHOTO", "--view 180=back.png")
+    return tuple(found)

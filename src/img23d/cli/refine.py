@@ -104,8 +104,9 @@ def reopen_run(folder: Path, preset: str | None, flags: list[str], progress: Sta
 
     run = reopen(folder)
     chosen = config.load(preset, flags) if preset else config.changed(run.config, flags)
-    angles = {name for flag in flags for name in ("fov_deg", "elevation_deg") if flag.partition("=")[0].strip() == f"estimate.{name}"}
-    run = replace(run, given=replace(run.given, **dict.fromkeys(angles)))  # --fov and --elevation of then give way to what is set now
+    now = {flag.partition("=")[0].strip() for flag in flags}  # --fov and --elevation of then give way to what is set now
+    given = replace(run.given, fov_deg=None) if "estimate.fov_deg" in now else run.given
+    run = replace(run, given=replace(given, elevation_deg=None) if "estimate.elevation_deg" in now else given)
     progress("load", 0.0)
     from img23d.refinement import refine_run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,14 @@ class Photo:
         check_shape("rgb", self.rgb, None, None, 3)
         if self.alpha is not None:
             check_shape("alpha", self.alpha, *self.rgb.shape[:2])
+
+    @property
+    def fov_deg(self) -> float | None:
+        """Vertical field of view, degrees, where EXIF tells the focal length; that of 35 mm film refers to the frame's diagonal."""
+        if not self.focal_35mm:
+            return None
+        height, width = self.rgb.shape[:2]
+        return math.degrees(2 * math.atan(43.27 * height / math.hypot(height, width) / (2 * self.focal_35mm)))
 
 
 def load_photo(path: str | Path, max_side: int = MAX_SIDE) -> Photo:
