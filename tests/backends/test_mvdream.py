@@ -17,10 +17,7 @@ from img23d.scene.cameras import orbit_degrees
 
 sys.path.insert(0, str(Path(__file__).parent))
 from ldm_unet import LdmUNet
-
-diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (pip install 'img23d[diffusion]')")
-pytest.importorskip("transformers", reason="transformers is not installed (pip install 'img23d[diffusion]')")
-from test_stable_diffusion import tiny_stable_diffusion
+from test_stable_diffusion import tiny_stable_diffusion  # skips where diffusers or transformers is not installed
 
 CONFIG = {
     "_class_name": "MultiViewUNetModel", "_diffusers_version": "0.25.0", "attention_resolutions": [2, 1], "camera_dim": 16,
