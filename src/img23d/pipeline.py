@@ -28,7 +28,7 @@ from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
 from img23d.stages.fit import VERSION as FIT_VERSION
 from img23d.stages.fit import fit
-from img23d.stages.guide import Guide, check_guidance, open_guide
+from img23d.stages.guide import Guide, check_guidance, check_text_model, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
 from img23d.stages.options import estimate_options, guided_options, guides, imagine_options
@@ -227,7 +227,7 @@ def have_models(config: Config) -> None:
 
     Raises:
         WeightsError: they are not here and not to be had.
-        ConfigError: a model for guidance lacks what it must be told.
+        ConfigError: a model for guidance lacks what it must be told, or is to do what it cannot.
     """
     from img23d.backends.hub import is_offline, require
     from img23d.backends.monocular import DEFAULTS
@@ -237,7 +237,9 @@ def have_models(config: Config) -> None:
     check_guidance(config.guidance)
     named = [*geometry.split(","), config.multiview.model, config.guidance.view_model, config.guidance.text_model]
     for name in filter(None, (name.strip() for name in named)):
-        require(name, is_offline(config.offline), config.commercial_ok)
+        path = require(name, is_offline(config.offline), config.commercial_ok)
+        if name == config.guidance.text_model.strip():
+            check_text_model(path, config.guidance)
 
 
 def exif_fov(photo: Photo) -> float | None:

@@ -1,6 +1,7 @@
 """Score distillation: how a diffusion model pulls at a picture that something else has drawn.
 
-Reference: Poole et al., DreamFusion: Text-to-3D using 2D Diffusion (2023); Shi et al., MVDream (2024) for the loss against the clean picture.
+Reference: Poole et al., DreamFusion: Text-to-3D using 2D Diffusion (2023); Shi et al., MVDream (2024) for the clean
+    picture.
 """
 
 from __future__ import annotations
