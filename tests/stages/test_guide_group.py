@@ -56,7 +56,7 @@ class Seeing:
         poses[:, :3, 3] *= self.distance
         like = orbit_degrees([0.0] * len(poses), 0.0, self.distance, self.fov)
         red = self.latents(self.draw(Cameras(poses, like.focal, like.center), SIZE))
-        grey = (0.1 + 0.2 * cameras[:, 3])[:, None, None, None].expand_as(red)
+        grey = (0.1 + 0.9 * cameras[:, 3])[:, None, None, None].expand_as(red)
         return torch.where((told[:, 0, 0] > 0)[:, None, None, None], red, grey)
 
     def noise(self, noisy, step, told, cameras):
@@ -104,14 +104,14 @@ def test_it_is_told_the_cameras_twice_with_and_without_the_words(ball):
 @pytest.mark.parametrize("against", ["clean", "noise"])
 def test_the_pull_is_the_distance_from_what_four_sides_are_seen_as(ball, against):
     model = Seeing(ball)
-    guide = guide_of(model, 50.0, 0.5, against, weight=0.7, widening=0.0, batch=2)
+    guide = guide_of(model, 50.0, 0.9, against, weight=0.7, widening=0.0, batch=2)
     shown = torch.rand(8, 32, 32, 3, generator=torch.Generator().manual_seed(1)).requires_grad_(True)
     guide.pull(lambda cameras, size: {"colors": shown}, 32, 0.5, torch.Generator().manual_seed(4)).backward()
     ((step, told, cameras),) = model.asked
     grey, red = model.clean(told[:, None, None], cameras).chunk(2)
     wild = grey + 50 * (red - grey)
     factors = [red[group].std() / wild[group].std() for group in (slice(0, 4), slice(4, 8))]
-    seen = torch.cat([wild[:4] * (0.5 * factors[0] + 0.5), wild[4:] * (0.5 * factors[1] + 0.5)])
+    seen = torch.cat([wild[:4] * (0.9 * factors[0] + 0.1), wild[4:] * (0.9 * factors[1] + 0.1)])
     left = float(noise_schedule(*model.betas).alphas_cumprod[step])
     weight = 0.7 if against == "clean" else 0.7 * (left * (1 - left)) ** 0.5
     again = shown.detach().clone().requires_grad_(True)
