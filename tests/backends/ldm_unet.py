@@ -15,11 +15,14 @@ from torch import Tensor
 class LdmUNet:
     """Answers, and knows afterwards which weights it used."""
 
-    def __init__(self, config: dict, seed: int = 0) -> None:
-        self.config, self.weights, self.generator = config, {}, torch.Generator().manual_seed(seed)
+    def __init__(self, config: dict, meta: bool = False) -> None:
+        """On torch's meta device it only knows names and shapes: the real sizes, too, in a second."""
+        self.config, self.weights, self.meta, self.generator = config, {}, meta, torch.Generator().manual_seed(0)
 
     def weight(self, name: str, *shape: int) -> Tensor:
-        if name not in self.weights:
+        if self.meta:
+            self.weights[name] = torch.empty(shape, device="meta")
+        elif name not in self.weights:
             spread = 0.5 / math.sqrt(max(1, math.prod(shape[1:])))
             level = 1.0 if len(shape) == 1 and name.endswith("weight") else 0.0  # of a norm
             self.weights[name] = level + (0.2 if len(shape) == 1 else 2 * spread) * torch.randn(shape, generator=self.generator)
@@ -79,7 +82,7 @@ class LdmUNet:
     def __call__(self, x: Tensor, step: int, context: Tensor, cameras: Tensor, together: int = 4) -> Tensor:
         model, levels = self.config["model_channels"], self.config["channel_mult"]
         attends = [2**level in self.config["attention_resolutions"] for level in range(len(levels))]
-        waves = step * torch.exp(-math.log(10_000) * torch.arange(model // 2) / (model // 2))
+        waves = step * torch.exp(-math.log(10_000) * torch.arange(model // 2, device=x.device) / (model // 2))
         told = self.two_layers("time_embed", torch.cat([waves.cos(), waves.sin()])[None]) + self.two_layers("camera_embed", cameras)
         h = self.conv("input_blocks.0.0", x, model)
         kept, number = [h], 1

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from img23d.backends.ldm_keys import module_names, renamed
-from img23d.backends.mvdream import is_mvdream, load, told_cameras
+from img23d.backends.mvdream import is_mvdream, layout, load, stock_config, told_cameras
 from img23d.errors import WeightsError
 from img23d.scene.cameras import orbit_degrees
 
 sys.path.insert(0, str(Path(__file__).parent))
 from ldm_unet import LdmUNet
-from test_stable_diffusion import tiny_stable_diffusion  # skips where diffusers or transformers is not installed
+from test_stable_diffusion import diffusers, tiny_stable_diffusion  # skips where diffusers or transformers is not installed
 
 CONFIG = {
     "_class_name": "MultiViewUNetModel", "_diffusers_version": "0.25.0", "attention_resolutions": [2, 1], "camera_dim": 16,
@@ -75,6 +75,19 @@ def test_names_follow_the_layout_whatever_its_numbers(tmp_path: Path, changes: d
     unet = LdmUNet({**CONFIG, **changes})
     folder = tiny_mvdream(tmp_path / "other", unet)
     torch.testing.assert_close(load(folder, "cpu").noise(*asked()), unet(*asked()), atol=1e-5, rtol=1e-4)
+
+
+def test_every_weight_of_the_real_size_has_its_place() -> None:
+    real = {**CONFIG, "attention_resolutions": [4, 2, 1], "channel_mult": [1, 2, 4, 4], "context_dim": 1024, "image_size": 32,
+            "model_channels": 320, "num_head_channels": 64, "num_res_blocks": 2}  # fmt: skip
+    unet = LdmUNet(real, meta=True)
+    with torch.device("meta"):
+        unet(torch.empty(4, 4, 32, 32), 500, torch.empty(4, 77, 1024), torch.empty(4, 16))
+        stock = diffusers.UNet2DConditionModel(**stock_config(real))
+    found = renamed(unet.weights, module_names(*layout(real)))
+    assert {name: weight.shape for name, weight in found.items()} == {name: weight.shape for name, weight in stock.state_dict().items()}
+    camera = 16 * 1280 + 1280 + 1280 * 1280 + 1280
+    assert sum(weight.numel() for weight in found.values()) == 865_910_724 + camera  # Stable Diffusion 2.1's own, and the camera's
 
 
 def test_names_of_the_real_layout() -> None:
