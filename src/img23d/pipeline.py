@@ -28,7 +28,7 @@ from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
 from img23d.stages.fit import VERSION as FIT_VERSION
 from img23d.stages.fit import fit
-from img23d.stages.guide import Guide, check_guidance, check_text_model, open_guide
+from img23d.stages.guide import Guide, check_guidance, check_models, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
 from img23d.stages.options import estimate_options, guided_options, guides, imagine_options
@@ -236,10 +236,8 @@ def have_models(config: Config) -> None:
     geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
     check_guidance(config.guidance)
     named = [*geometry.split(","), config.multiview.model, config.guidance.view_model, config.guidance.text_model]
-    for name in filter(None, (name.strip() for name in named)):
-        path = require(name, is_offline(config.offline), config.commercial_ok)
-        if name == config.guidance.text_model.strip():
-            check_text_model(path, config.guidance)
+    found = {"": None, **{n: require(n, is_offline(config.offline), config.commercial_ok) for n in (name.strip() for name in named) if n}}
+    check_models(found[config.guidance.view_model.strip()], found[config.guidance.text_model.strip()], config.guidance)
 
 
 def exif_fov(photo: Photo) -> float | None:

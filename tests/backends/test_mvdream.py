@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from img23d.backends.ldm_keys import module_names, renamed
-from img23d.backends.mvdream import is_mvdream, layout, load, stock_config, told_cameras
+from img23d.backends.mvdream import kind_of, layout, load, stock_config, told_cameras
 from img23d.errors import WeightsError
 from img23d.scene.cameras import orbit_degrees
 
@@ -122,11 +122,11 @@ def test_half_precision_weights_and_several_files_load_too(tmp_path: Path) -> No
 
 
 def test_it_is_known_by_what_its_unet_says(saved: tuple[Path, LdmUNet], tmp_path: Path) -> None:
-    assert is_mvdream(saved[0]) and not is_mvdream(tmp_path)
-    assert not is_mvdream(tiny_stable_diffusion(tmp_path / "mvdream"))
+    assert kind_of(saved[0]) == "mvdream" and not kind_of(tmp_path)
+    assert not kind_of(tiny_stable_diffusion(tmp_path / "mvdream"))
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "config.json").write_text("[]")
-    assert not is_mvdream(tmp_path)
+    assert not kind_of(tmp_path)
 
 
 def test_cameras_are_told_in_the_frame_of_the_training_pictures() -> None:
@@ -145,7 +145,7 @@ def test_cameras_are_told_in_the_frame_of_the_training_pictures() -> None:
     [
         ({"in_channels": 8}, "in_channels=8"),
         ({"use_scale_shift_norm": True}, "use_scale_shift_norm=True"),
-        ({"ip_dim": 16}, "ip_dim=16"),
+        ({"ip_weight": 0.5}, "ip_weight=0.5"),
         ({"camera_dim": 12}, "camera_dim=12"),
         ({"_class_name": "UNet2DConditionModel"}, "_class_name"),
         ({"channel_mult": None}, "describes no such network"),

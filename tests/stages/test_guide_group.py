@@ -22,7 +22,7 @@ from img23d.scene.cameras import orbit_degrees
 from img23d.scores.schedule import noise_schedule
 from img23d.stages import paint
 from img23d.stages.fit import fit
-from img23d.stages.guide import Guide, check_text_model, draw_mesh, open_guide, resized
+from img23d.stages.guide import Guide, check_models, draw_mesh, open_guide, resized
 from img23d.stages.imagine import Side
 from img23d.stages.pullers import ByGroup
 
@@ -170,7 +170,7 @@ def test_what_it_cannot_do_is_refused_before_any_work(ball, context, tmp_path):
             pipeline.generate(photo, tmp_path / "out", options, report=lambda *told: steps.append(told))
         with pytest.raises(ConfigError, match=reason):
             open_guide(ball.views(64, PHOTO), ball.prior(0.6), options.guidance, context)
-        check_text_model(tmp_path, options.guidance)  # another kind of model can do both
+        check_models(None, tmp_path, options.guidance)  # another kind of model can do both
     with pytest.raises(ConfigError, match="what the object is"):
         pipeline.generate(photo, tmp_path / "out", config.load("mvdream", [f"guidance.text_model={folder}"]))
     assert not steps

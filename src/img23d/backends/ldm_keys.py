@@ -18,6 +18,8 @@ ENDS = {
     "camera_embed.0": "class_embedding.linear_1", "camera_embed.2": "class_embedding.linear_2",
     "input_blocks.0.0": "conv_in", "out.0": "conv_norm_out", "out.2": "conv_out",
 }  # fmt: skip
+# Of attention that reads a picture beside the text: see `img23d.backends.picture_prompts`.
+PICTURE_KEYS, PICTURE_VALUES = (".attn2.to_k_ip.", ".attn2.processor.to_k_ip."), (".attn2.to_v_ip.", ".attn2.processor.to_v_ip.")
 
 
 def module_names(blocks: tuple[int, ...], attends: tuple[bool, ...]) -> dict[str, str]:
@@ -60,7 +62,7 @@ def module_names(blocks: tuple[int, ...], attends: tuple[bool, ...]) -> dict[str
 
 def renamed(tensors: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
     """The same tensors by diffusers' names; one whose module is not among ``names`` keeps its own."""
-    return {_renamed(key, names): tensor for key, tensor in tensors.items()}
+    return {_renamed(key, names).replace(*PICTURE_KEYS).replace(*PICTURE_VALUES): tensor for key, tensor in tensors.items()}
 
 
 def _renamed(key: str, names: dict[str, str]) -> str:

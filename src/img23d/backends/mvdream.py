@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from img23d.backends.diffusion_parts import AGAIN, libraries, read_betas
 from img23d.backends.joint_attention import join_views
 from img23d.backends.ldm_keys import module_names, renamed
+from img23d.backends.picture_prompts import decouple
 from img23d.backends.stable_diffusion import LATENT_CHANNELS, StableDiffusion, with_text
 from img23d.errors import WeightsError
 from img23d.scene import Cameras
@@ -25,11 +26,12 @@ TOGETHER = 4  # sides that it sees at once, a quarter turn apart
 SUFFIX = ", 3d asset"  # of the prompts that it was trained with
 CAMERA = 16  # numbers that it is told of a side
 NETWORK = "MultiViewUNetModel"  # as a folder's unet/config.json calls it
+RESAMPLER = "image_embed."  # before the names of what makes words of a picture, in ImageDream
 FAMILY = "a conversion of MVDream in diffusers' layout is needed: ashawkey/mvdream-sd2.1-diffusers"
 # What the network may do otherwise, and what stands for "not so": such a one has layers that the stock network does not have.
 OTHERWISE = {
     "use_scale_shift_norm": (False,), "resblock_updown": (False,), "conv_resample": (True,), "dims": (2,), "num_classes": (None,),
-    "n_embed": (None,), "num_attention_blocks": (None,), "adm_in_channels": (None,), "ip_dim": (0, None),
+    "n_embed": (None,), "num_attention_blocks": (None,), "adm_in_channels": (None,), "ip_weight": (1,),
 }  # fmt: skip
 
 
@@ -44,12 +46,15 @@ def told_cameras(cameras: Cameras) -> Tensor:
     return poses.flatten(1)
 
 
-def is_mvdream(path: Path) -> bool:
-    """Whether a folder holds such a network, by what its configuration says."""
+def kind_of(path: Path) -> Literal["", "mvdream", "imagedream"]:
+    """Whether a folder holds such a network, or one that is told of a picture too, by what its configuration says."""
     try:
-        return _read_config(Path(path)).get("_class_name") == NETWORK
+        config = _read_config(Path(path))
+        if config.get("_class_name") != NETWORK:
+            return ""
     except (OSError, ValueError, AttributeError):
-        return False
+        return ""
+    return "imagedream" if config.get("ip_dim") else "mvdream"
 
 
 @functools.lru_cache(maxsize=1)
@@ -67,13 +72,23 @@ def load(path: Path, device: str) -> StableDiffusion:
         WeightsError: the folder holds something else, or not all of it.
     """
     read_betas(path, FAMILY)
-    unet = load_unet(path, device)
+    unet, beside = load_unet(path, device, FAMILY)
+    if beside:
+        raise WeightsError(f"{path / 'unet'} is told of a picture: it is ImageDream's", FAMILY)
     join_views(unet, TOGETHER)
     return with_text(path, device, unet, FAMILY)
 
 
-def load_unet(path: Path, device: str) -> Any:
+def load_unet(path: Path, device: str, needed: str) -> tuple[Any, dict[str, Tensor]]:
     """Diffusers' UNet2DConditionModel with the weights of ``path/unet``, told of a camera as of a class.
+
+    Args:
+        path: folder of the model.
+        device: where to compute.
+        needed: what to try where it is another network.
+
+    Returns:
+        The network; and, of one that is told of a picture, the weights of what makes words of it.
 
     Raises:
         WeightsError: its configuration or its weights are those of another network, or not there.
@@ -84,13 +99,19 @@ def load_unet(path: Path, device: str) -> Any:
         blocks, attends = layout(config)
         with torch.device("meta"):  # its weights come from the file: no memory or time for random ones
             unet = diffusers.UNet2DConditionModel(**stock_config(config))
+            if config.get("ip_dim"):
+                decouple(unet, int(config["ip_dim"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
-        raise WeightsError(f"{path / 'unet' / 'config.json'} describes no such network: {error!r}", FAMILY) from error
+        raise WeightsError(f"{path / 'unet' / 'config.json'} describes no such network: {error!r}", needed) from error
     wanted = {**OTHERWISE, "_class_name": (NETWORK,), "in_channels": (LATENT_CHANNELS,), "camera_dim": (CAMERA,)}
     other = [f"{key}={config[key]}" for key, plain in wanted.items() if config.get(key, plain[0]) not in plain]
     if other:
-        raise WeightsError(f"{path / 'unet'} is another network: {', '.join(other)}", FAMILY)
-    tensors = renamed(_read_weights(path / "unet"), module_names(blocks, attends))
+        raise WeightsError(f"{path / 'unet'} is another network: {', '.join(other)}", needed)
+    stored = _read_weights(path / "unet")
+    beside = {
+        name.removeprefix(RESAMPLER): stored.pop(name) for name in list(stored) if config.get("ip_dim") and name.startswith(RESAMPLER)
+    }
+    tensors = renamed(stored, module_names(blocks, attends))
     try:
         missing, unexpected = unet.load_state_dict(tensors, strict=False, assign=True)
     except RuntimeError as error:
@@ -98,7 +119,7 @@ def load_unet(path: Path, device: str) -> Any:
     if missing or unexpected:
         names = ", ".join([*missing, *unexpected][:3])
         raise WeightsError(f"{path / 'unet'} lacks {len(missing)} weights and has {len(unexpected)} too many: {names} ...", AGAIN)
-    return unet.to(device, torch.float16 if device.startswith("cuda") else torch.float32).eval().requires_grad_(False)
+    return unet.to(device, torch.float16 if device.startswith("cuda") else torch.float32).eval().requires_grad_(False), beside
 
 
 def layout(config: dict[str, Any]) -> tuple[tuple[int, ...], tuple[bool, ...]]:

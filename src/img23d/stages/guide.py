@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.backends.mvdream import SUFFIX, TOGETHER, kind_of
 from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError
 from img23d.ops.edges import EdgeTable
@@ -140,55 +141,76 @@ def check_guidance(options: Guidance) -> None:
             raise ConfigError(f"guidance.least={least:g} and guidance.most={most:g} do not rise within 0..1", "--set guidance.least=0.02")
 
 
-def check_text_model(path: Path, options: Guidance) -> None:
-    """Refuse what a model that sees four sides at once cannot do; whether it is such a one, its files say.
+def check_models(view: Path | None, text: Path | None, options: Guidance) -> None:
+    """Refuse what models that see four sides at once cannot do; whether they are such ones, their files say.
+
+    Args:
+        view, text: the models' folders, None where there is none.
+        options: of the guidance.
 
     Raises:
-        ConfigError: it is to be shown normals, or to draw single pictures.
+        ConfigError: one stands in the other's place, is to be shown normals, or to draw single pictures.
     """
-    from img23d.backends.mvdream import is_mvdream
-
-    if is_mvdream(path) and options.text_sees != "colors":
+    kinds = [kind_of(path) if path else "" for path in (view, text)]
+    if kinds[0] == "mvdream":
+        raise ConfigError("MVDream does not know the photo", "--set guidance.view_model= --set guidance.text_model=mvdream")
+    if kinds[1] == "imagedream":
+        raise ConfigError("ImageDream must be told of the photo", "--set guidance.text_model= --set guidance.view_model=imagedream")
+    if kinds[1] and options.text_sees != "colors":
         raise ConfigError("MVDream knows colours, not normals", "--set guidance.text_sees=colors")
-    if is_mvdream(path) and options.repaint > 0:
-        raise ConfigError("MVDream sees four sides at once and cannot draw single pictures anew", "--set guidance.repaint=0")
+    if options.repaint > 0 and kinds[1 if text else 0]:
+        raise ConfigError("a model that sees four sides at once cannot draw single pictures anew", "--set guidance.repaint=0")
 
 
 def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Context) -> Guide | None:
     """The models that the options name, told of the photo; None where none is named.
 
     Raises:
-        WeightsError, BackendError, ConfigError: see `img23d.backends.hub.require`, `text_puller` and the models' ``load``.
+        WeightsError, BackendError, ConfigError: see `img23d.backends.hub.require`, `check_models` and the models' ``load``.
     """
-    from img23d.backends import mvdream, zero123
     from img23d.backends.hub import is_offline, require
 
+    named = (options.view_model, options.text_model)
+    view, text = (require(name, is_offline(context.offline), context.commercial_ok) if name else None for name in named)
+    check_models(view, text, options)
     pullers: list[tuple[Puller, Ramp]] = []
     camera, device = wide_camera(views.cameras, prior), str(context.device)
-    if options.view_model:
-        path = require(options.view_model, is_offline(context.offline), context.commercial_ok)
-        view_model = zero123.load(path, device, options.pose)
-        known, photo = view_model.look(on_white(views, camera)), Side(0.0, elevation_of(camera))
-        pullers.append((ByView(view_model, known, photo, options.view_scale, zero123.PICTURE), options.view_weight))
-    if options.text_model:
-        path = require(options.text_model, is_offline(context.offline), context.commercial_ok)
-        pullers.append((text_puller(path, options, device), options.text_weight))
-    together = max((mvdream.TOGETHER if isinstance(puller, ByGroup) else 1 for puller, _ in pullers), default=1)
+    if view:
+        pullers.append((view_puller(view, options, device, on_white(views, camera), elevation_of(camera)), options.view_weight))
+    if text:
+        pullers.append((text_puller(text, options, device), options.text_weight))
+    together = TOGETHER if any(isinstance(puller, ByGroup) for puller, _ in pullers) else 1
     return Guide(camera.to("cpu"), tuple(pullers), options, context.device, together) if pullers else None
+
+
+def view_puller(path: Path, options: Guidance, device: str, photo: Tensor, elevation_deg: float) -> ByView | ByGroup:
+    """The model that knows the photo (S, S, 3), taken from so high; which kind it is, its own files say.
+
+    Raises:
+        WeightsError, BackendError: see the models' ``load``.
+    """
+    from img23d.backends import imagedream, zero123
+
+    if kind_of(path):
+        model = imagedream.load(path, device)
+        words = model.read([options.negative_prompt, options.prompt and options.prompt + SUFFIX])
+        return ByGroup(model, words[:1], words[1:], options.view_scale, options.view_rescale, options.view_loss, model.look(photo))
+    turning = zero123.load(path, device, options.pose)
+    known, side = turning.look(photo), Side(0.0, elevation_deg)
+    return ByView(turning, known, side, options.view_scale, zero123.PICTURE, rescale=options.view_rescale, against=options.view_loss)
 
 
 def text_puller(path: Path, options: Guidance, device: str) -> ByText | ByGroup:
     """The model that knows words, told the prompt; which kind it is, its own files say.
 
     Raises:
-        ConfigError, WeightsError, BackendError: see `check_text_model` and the models' ``load``.
+        WeightsError, BackendError: see the models' ``load``.
     """
     from img23d.backends import mvdream, stable_diffusion
 
-    check_text_model(path, options)
-    if mvdream.is_mvdream(path):
+    if kind_of(path):
         model = mvdream.load(path, device)
-        told = model.read([options.negative_prompt, options.prompt + mvdream.SUFFIX])
+        told = model.read([options.negative_prompt, options.prompt + SUFFIX])
         return ByGroup(model, told[:1], told[1:], options.text_scale, options.text_rescale, options.text_loss)
     model = stable_diffusion.load(path, device)
     told = model.read([options.negative_prompt, *side_prompts(options.prompt)])

@@ -61,12 +61,13 @@ class ByView:
     scale: float
     size: int
     sees: Literal["colors", "normals"] = "colors"
+    rescale: float = 0.0
     against: Against = "noise"
 
     def noise(self, noisy: Tensor, step: int, sides: list[Side]) -> Tensor:
         turns = [Turn(side.azimuth - self.photo.azimuth, side.elevation - self.photo.elevation, self.photo.elevation) for side in sides]
         nothing, told = self.model.noise(noisy, step, self.known, turns)
-        return guided(nothing, told, self.scale)
+        return rescaled(guided(nothing, told, self.scale), told, noisy, schedule_of(self.model), step, self.rescale)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class ByText:
 
 @dataclass(frozen=True)
 class ByGroup:
-    """A model that knows words and sees four sides at once: `img23d.backends.mvdream`.
+    """A model that knows words and sees four sides at once, `img23d.backends.mvdream`, or the photo too, `img23d.backends.imagedream`.
 
     Args:
         model: the network.
@@ -132,6 +133,7 @@ class ByGroup:
         scale: of the guidance.
         rescale: how much of the contrast that guidance adds is taken back, over each four.
         against: what its pull is measured by.
+        known: the photo as the model sees it, of one that is told of it.
         sees: colours; it was trained on nothing else.
     """
 
@@ -141,6 +143,7 @@ class ByGroup:
     scale: float
     rescale: float
     against: Against
+    known: Any = None
     sees: Literal["colors", "normals"] = "colors"
 
     @property
@@ -151,7 +154,8 @@ class ByGroup:
         """Sides are neighbours by fours, as `img23d.stages.guide.Guide.sides` draws them."""
         cameras = told_cameras(orbit_degrees([s.azimuth for s in sides], [s.elevation for s in sides], 1.0, 40.0))
         context = torch.cat([words.expand(len(sides), -1, -1) for words in (self.nothing, self.told)])
-        both = self.model.noise(torch.cat([noisy, noisy]), step, context, torch.cat([cameras, cameras]))
+        photo = () if self.known is None else (self.known,)
+        both = self.model.noise(torch.cat([noisy, noisy]), step, context, torch.cat([cameras, cameras]), *photo)
         nothing, told = both.chunk(2)
         noise = guided(nothing, told, self.scale)
         return rescaled(noise, told, noisy, schedule_of(self.model), step, self.rescale, TOGETHER)
