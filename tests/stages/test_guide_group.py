@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -131,12 +132,12 @@ def test_a_guided_fit_takes_shape_and_colour_of_what_the_model_knows(ball, conte
     assert red > 0.7 and green < 0.3 and blue < 0.3 and float((grey - 0.5).abs().max()) < 0.05
 
 
-def group_folder(folder):
+def group_folder(folder, words=0):
     """What such a model is known by, and a file of weights that nobody reads here."""
     from safetensors.torch import save_file
 
     (folder / "unet").mkdir(parents=True)
-    (folder / "unet" / "config.json").write_text('{"_class_name": "MultiViewUNetModel"}')
+    (folder / "unet" / "config.json").write_text(json.dumps({"_class_name": "MultiViewUNetModel", "ip_dim": words}))
     save_file({"nothing": torch.zeros(1)}, folder / "unet" / "diffusion_pytorch_model.safetensors")
     return folder
 
@@ -161,19 +162,35 @@ def test_a_whole_run_with_the_presets_loss(ball, tmp_path, monkeypatch):
     assert not {"fit", "refine", "paint"} & set(again.seconds)
 
 
-def test_what_it_cannot_do_is_refused_before_any_work(ball, context, tmp_path):
-    folder, photo, steps = group_folder(tmp_path / "group"), tmp_path / "ball.png", []
+@pytest.mark.parametrize(
+    ("kinds", "changes", "reason"),
+    [
+        ((None, "mv"), ["guidance.repaint=0.4"], "single pictures"),
+        (("image", None), ["guidance.repaint=0.4"], "single pictures"),
+        ((None, "mv"), ["guidance.text_sees=normals"], "not normals"),
+        (("mv", None), [], "does not know the photo"),
+        ((None, "image"), [], "told of the photo"),
+        ((None, "mv"), ["guidance.prompt="], "what the object is"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_before_any_work(ball, context, tmp_path, kinds, changes, reason):
+    folders, photo, steps = {"mv": group_folder(tmp_path / "one"), "image": group_folder(tmp_path / "two", 16)}, tmp_path / "ball.png", []
     save_image(photo, torch.rand(64, 64, 3))
-    for change, reason in (("guidance.repaint=0.4", "single pictures"), ("guidance.text_sees=normals", "not normals")):
-        options = config.load("mvdream", [f"guidance.text_model={folder}", "guidance.prompt=a ball", change])
-        with pytest.raises(ConfigError, match=reason):
-            pipeline.generate(photo, tmp_path / "out", options, report=lambda *told: steps.append(told))
+    named = [f"guidance.{option}={folders.get(kind, '')}" for option, kind in zip(("view_model", "text_model"), kinds)]
+    options = config.load("mvdream", [*named, "guidance.prompt=a ball", *changes])
+    with pytest.raises(ConfigError, match=reason):
+        pipeline.generate(photo, tmp_path / "out", options, report=lambda *told: steps.append(told))
+    assert not steps
+    if options.guidance.prompt:
         with pytest.raises(ConfigError, match=reason):
             open_guide(ball.views(64, PHOTO), ball.prior(0.6), options.guidance, context)
-        check_models(None, tmp_path, options.guidance)  # another kind of model can do both
-    with pytest.raises(ConfigError, match="what the object is"):
-        pipeline.generate(photo, tmp_path / "out", config.load("mvdream", [f"guidance.text_model={folder}"]))
-    assert not steps
+
+
+def test_what_others_can_do_beside_it_is_not_refused(tmp_path):
+    several, single = group_folder(tmp_path / "group", 16), tmp_path
+    check_models(several, single, Guidance(repaint=0.4, text_sees="normals"))  # the text model paints and sees normals
+    check_models(single, None, Guidance(repaint=0.4))
+    check_models(several, None, Guidance())
 
 
 def test_the_network_pulls_at_a_mesh_beside_a_view_model_that_sees_the_same_sides(ball, context, tmp_path):
@@ -198,7 +215,31 @@ def test_the_network_pulls_at_a_mesh_beside_a_view_model_that_sees_the_same_side
     assert told[0] == told[1] and len(told[0]) == 4
 
 
-def test_the_preset_has_the_papers_numbers():
+def test_a_model_that_is_told_the_photo_and_four_cameras_pulls_at_a_mesh(ball, context, tmp_path):
+    from test_imagedream import tiny_imagedream
+
+    preset = replace(config.load("imagedream").guidance, view_model=str(tiny_imagedream(tmp_path / "image")), batch=2)
+    mesh = ball_mesh()
+    mesh.vertices.requires_grad_(True)
+
+    def loss(photo, options):
+        guide = open_guide(photo, ball.prior(0.6), options, context)
+        assert guide.together == 4 and guide.pullers[0][0].size == 64
+        return guide.pull(draw_mesh(mesh, lambda points: 0.5 + 0.4 * points, context), 64, 0.5, context.generator())
+
+    views = ball.views(96, PHOTO)
+    first = loss(views, preset)
+    first.backward()
+    assert bool(mesh.vertices.grad.isfinite().all()) and bool((mesh.vertices.grad != 0).any())
+    with torch.no_grad():
+        torch.testing.assert_close(loss(views, preset), first)
+        assert not torch.isclose(loss(replace(views, rgb=1 - views.rgb), preset), first, rtol=1e-4)
+        assert not torch.isclose(loss(views, replace(preset, prompt="a ball")), first, rtol=1e-5)
+
+
+def test_the_presets_have_the_papers_numbers():
+    options = config.load("imagedream").guidance
+    assert (options.view_model, options.view_scale, options.view_rescale, options.view_loss) == ("imagedream", 5.0, 0.2, "clean")
     options = config.load("mvdream").guidance
     assert (options.text_model, options.text_scale, options.text_rescale, options.text_loss) == ("mvdream", 50.0, 0.5, "clean")
     assert [options.least.at(now) for now in (0.0, 0.8, 1.0)] == [0.98, 0.02, 0.02]
