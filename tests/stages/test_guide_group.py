@@ -150,10 +150,10 @@ def test_a_whole_run_with_the_presets_loss(ball, tmp_path, monkeypatch):
     views = ball.views(200, orbit_degrees([0.0], 12.0, 2.4, 40.0))
     save_image(tmp_path / "ball.png", torch.cat([views.rgb[0], views.mask[0, ..., None]], -1))
     folder = group_folder(tmp_path / "no name that tells")
-    options = [*SMALL, "guidance.size=16", f"guidance.text_model={folder}", "guidance.prompt=a ball", "guidance.batch=2"]
+    options = [*SMALL, "guidance.size=16", f"guidance.text_model={folder}", "guidance.prompt=a ball", "fit.steps=3", "refine.steps=2"]
     made = pipeline.generate(tmp_path / "ball.png", tmp_path / "out", config.load("mvdream", options))
     assert made.path.is_file() and {"fit", "refine", "paint", "texture"} <= set(made.seconds)
-    assert len(model.asked) == 10 and all(len(cameras) == 16 for _, _, cameras in model.asked)  # 6 steps and 4, two groups each
+    assert len(model.asked) == 5 and all(len(cameras) == 8 for _, _, cameras in model.asked)  # each step, told nothing and all
     assert max(step for step, _, _ in model.asked[:1]) == round(0.98 * 999)
     for _, _, cameras in model.asked:
         places = cameras[:4].unflatten(1, (4, 4))[:, :3, 3]

@@ -31,7 +31,7 @@ from img23d.stages.imagine import Side, elevation_of, on_white, wide_camera
 from img23d.stages.pullers import ByGroup, ByText, ByView, Puller, schedule_of
 
 LOWEST_DEG, HIGHEST_DEG = -10.0, 45.0  # cameras above the horizon
-GROUP_DEG = 0.0, 30.0  # the same for groups, as MVDream was trained
+GROUP_DEG = 0.0, 30.0  # the same for groups, as in MVDream's settings
 FINER = 4  # how much larger refine's pictures are than fit's
 
 Draw = Callable[[Cameras, int], dict[str, Tensor]]
