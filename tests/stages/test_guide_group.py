@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "backends"))
 from test_guide import PHOTO, ball_mesh, guided_cameras, on_white, stretched_ball
 from test_imagine import SMALL
 
-SIZE = 24
+SIZE = 16
 
 
 class Seeing:
@@ -150,7 +150,17 @@ def test_a_whole_run_with_the_presets_loss(ball, tmp_path, monkeypatch):
     views = ball.views(200, orbit_degrees([0.0], 12.0, 2.4, 40.0))
     save_image(tmp_path / "ball.png", torch.cat([views.rgb[0], views.mask[0, ..., None]], -1))
     folder = group_folder(tmp_path / "no name that tells")
-    options = [*SMALL, "guidance.size=16", f"guidance.text_model={folder}", "guidance.prompt=a ball", "fit.steps=3", "refine.steps=2"]
+    options = [
+        *SMALL,
+        "guidance.size=16",
+        f"guidance.text_model={folder}",
+        "guidance.prompt=a ball",
+        "fit.steps=3",
+        "refine.steps=2",
+        "texture.faces=200",
+        "refine.image_size=32",
+        "texture.size=64",
+    ]
     made = pipeline.generate(tmp_path / "ball.png", tmp_path / "out", config.load("mvdream", options))
     assert made.path.is_file() and {"fit", "refine", "paint", "texture"} <= set(made.seconds)
     assert len(model.asked) == 5 and all(len(cameras) == 8 for _, _, cameras in model.asked)  # each step, told nothing and all
