@@ -20,12 +20,13 @@ from img23d.io.images import save_image
 from img23d.options import Ramp
 from img23d.scene import Cameras
 from img23d.scene.cameras import orbit_degrees
+from img23d.scores.rescaling import rescaled
 from img23d.scores.schedule import noise_schedule
 from img23d.stages import paint
 from img23d.stages.fit import fit
 from img23d.stages.guide import Guide, check_models, draw_mesh, open_guide, resized
 from img23d.stages.imagine import Side
-from img23d.stages.pullers import ByGroup
+from img23d.stages.pullers import ByGroup, ByText, ByView
 
 sys.path.insert(0, str(Path(__file__).parent))  # stand-ins and tiny models of the neighbouring tests
 sys.path.insert(0, str(Path(__file__).parents[1] / "backends"))
@@ -254,3 +255,39 @@ def test_the_presets_have_the_papers_numbers():
     assert (options.text_model, options.text_scale, options.text_rescale, options.text_loss) == ("mvdream", 50.0, 0.5, "clean")
     assert [options.least.at(now) for now in (0.0, 0.8, 1.0)] == [0.98, 0.02, 0.02]
     assert [options.most.at(now) for now in (0.0, 0.4, 1.0)] == pytest.approx([0.98, 0.74, 0.5])
+
+
+class Single:
+    """A stand-in for the networks of one side: told something it sees noise of its own, told nothing half of it."""
+
+    betas, picture = ("scaled_linear", 0.00085, 0.012), SIZE
+
+    def noise(self, noisy, step, known, turns=None):
+        seen = noisy.roll(1, -1)
+        return (0.5 * seen, seen) if turns else torch.cat([0.5 * seen[:1], seen[1:]])
+
+
+@pytest.mark.parametrize("kind", ["view", "text"])
+def test_models_of_one_side_can_take_contrast_back_too(kind):
+    told = torch.zeros(4, 2, 3)
+    by = {
+        "view": ByView(Single(), None, Side(0.0, 20.0), 30.0, SIZE, rescale=0.8),
+        "text": ByText(Single(), told[:1], told, 30.0, False, "colors", 0.8),
+    }
+    noisy = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2)) * torch.tensor([1.0, 2.0, 3.0])[:, None, None, None]
+    found = by[kind].noise(noisy, 500, [Side(10.0, 0.0), Side(100.0, 0.0), Side(170.0, 0.0)])
+    seen = noisy.roll(1, -1)
+    wanted = rescaled(15.5 * seen, seen, noisy, noise_schedule(*Single.betas), 500, 0.8)  # .5 + 30 * .5, each side by itself
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_asked_of_each_model_reaches_it(ball, context, tmp_path):
+    from test_stable_diffusion import tiny_stable_diffusion
+    from test_zero123 import tiny_zero123
+
+    options = Guidance(
+        view_model=str(tiny_zero123(tmp_path / "view")), text_model=str(tiny_stable_diffusion(tmp_path / "text")), prompt="a ball",
+        view_rescale=0.3, view_loss="clean", text_rescale=0.6, text_loss="noise",
+    )  # fmt: skip
+    guide = open_guide(ball.views(96, PHOTO), ball.prior(0.6), options, context)
+    assert [(puller.rescale, puller.against) for puller, _ in guide.pullers] == [(0.3, "clean"), (0.6, "noise")] and guide.together == 1
