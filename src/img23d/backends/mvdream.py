@@ -38,8 +38,8 @@ OTHERWISE = {
 def told_cameras(cameras: Cameras) -> Tensor:
     """(V, 16) what the network is told of cameras: where they are and how they look, in its own frame, one unit away.
 
-    Its world is Blender's, z up, and what was seen best in training, the front, is on its +x, where ours, y up, has it on +z; so x, y, z
-    there are z, x, y here. The rows of that camera-to-world matrix follow each other.
+    Its world is Blender's, z up, and the side that its samples show as the front is on +x, where ours, y up, has the photo's on +z; so x,
+    y, z there are z, x, y here. The rows of that camera-to-world matrix follow each other.
     """
     poses = cameras.cam_to_world[:, [2, 0, 1, 3]].clone()
     poses[:, :3, 3] /= poses[:, :3, 3].norm(dim=-1, keepdim=True)
