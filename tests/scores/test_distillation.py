@@ -74,3 +74,17 @@ def test_steps_lie_where_they_are_asked_for():
     for least, most in ((0.5, 0.2), (-0.1, 0.5), (0.2, 1.1)):
         with pytest.raises(ValueError, match="rise"):
             drawn_step(SCHEDULE, least, most, generator)
+
+
+@pytest.mark.parametrize("step", [20, 300, 980])
+def test_against_the_clean_picture_the_gradient_is_the_distance_from_it(step):
+    wanted, latents = torch.randn(2, 4, 8, 8, dtype=torch.float64), torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    found = distillation_gradient(knows(wanted), latents, SCHEDULE, step, torch.Generator().manual_seed(0), "clean")
+    torch.testing.assert_close(found, latents - wanted, atol=1e-6, rtol=1e-5)  # whatever the noise was
+    # of a Gaussian its posterior mean, E[clean | noisy]: a share of the way from its mean to the noisy latents
+    spread, left = 0.5, float(SCHEDULE.alphas_cumprod[step])
+    found = distillation_gradient(knows(wanted, spread), latents, SCHEDULE, step, torch.Generator().manual_seed(0), "clean")
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0)).to(latents)
+    share = left**0.5 * spread**2 / (left * spread**2 + 1 - left)
+    clean = wanted + share * (SCHEDULE.add_noise(latents, noise, step) - left**0.5 * wanted)
+    torch.testing.assert_close(found, latents - clean, atol=1e-6, rtol=1e-5)

@@ -29,7 +29,7 @@ class Knowing:
     """A model whose latents are pictures, and which wants one thing from every side: pictures (V, S, S, 3) of cameras."""
 
     betas = ("scaled_linear", 0.00085, 0.012)
-    sees = "colors"
+    sees, against = "colors", "noise"
 
     def __init__(self, draw, size=48):
         self.model = self

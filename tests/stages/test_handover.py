@@ -14,7 +14,7 @@ from img23d.fields.grid import FrozenGrid
 from img23d.options import Ramp
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.artifacts import load_field, save_field
-from img23d.stages.guide import ByView, Guide, check_guidance
+from img23d.stages.guide import ByView, Guide, check_guidance, check_models
 from img23d.stages.handover import EARLIEST, EVERY, LATEST, LEAST, LOOKS, SETTLED, Handover
 from img23d.stages.imagine import Side
 from img23d.stages.options import guided_options, handover
@@ -102,7 +102,7 @@ class Known:
 class Words:
     """A text model's puller."""
 
-    size, sees = 8, "colors"
+    size, sees, against = 8, "colors", "noise"
 
     def __init__(self) -> None:
         self.model, self.passes = Meaning(), 0
@@ -140,7 +140,7 @@ def test_the_moment_is_kept_with_the_field(tmp_path) -> None:
         assert load_field(tmp_path).settled == settled
 
 
-def test_options_that_need_it_get_it_and_fit_depends_on_both_stages() -> None:
+def test_options_that_need_it_get_it_and_fit_depends_on_both_stages(tmp_path) -> None:
     plain = config.load("magic123", ["guidance.prompt=a ball"])
     both = config.load("consistent123", ["guidance.prompt=a ball"])
     longer = config.load("consistent123", ["guidance.prompt=a ball", "refine.steps=5"])
@@ -150,3 +150,7 @@ def test_options_that_need_it_get_it_and_fit_depends_on_both_stages() -> None:
     assert guided_options(both, both.fit) != guided_options(longer, longer.fit)
     with pytest.raises(ConfigError, match="needs two models"):
         check_guidance(Guidance(view_model="x", handover="linear"))
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text('{"_class_name": "MultiViewUNetModel", "ip_dim": 16}')
+    with pytest.raises(ConfigError, match="when the shape has settled"):
+        check_models(tmp_path, None, Guidance(handover="linear"))

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.errors import BackendError, WeightsError
 
 AGAIN = "fetch or import the model again"
+CLIP_SIZE = 224
+CLIP_MEAN, CLIP_SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def libraries() -> tuple[Any, Any]:
@@ -83,6 +86,13 @@ def encode(vae: Any, pictures: Tensor) -> Tensor:
     weight = next(vae.parameters())
     planes = (pictures * 2 - 1).permute(0, 3, 1, 2).to(weight.dtype)
     return (vae.encode(planes).latent_dist.mean * vae.config.scaling_factor).to(pictures.dtype)
+
+
+def clip_pixels(planes: Tensor, size: int) -> Tensor:
+    """(B, 3, size, size) of pictures (B, 3, S, S) sRGB 0..1, as CLIP sees them."""
+    small = F.interpolate(planes, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    mean, spread = (small.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_SPREAD))
+    return (small - mean) / spread
 
 
 @torch.no_grad()

@@ -52,10 +52,15 @@ class StableDiffusion:
         return encode(self.vae, pictures)
 
     @torch.no_grad()
-    def noise(self, noisy: Tensor, step: int, told: Tensor) -> Tensor:
-        """The noise in latents (B, 4, h, w) at a step, each told its text of (B, L, C)."""
+    def noise(self, noisy: Tensor, step: int, told: Tensor, cameras: Tensor | None = None) -> Tensor:
+        """The noise in latents (B, 4, h, w) at a step, each told its text of (B, L, C).
+
+        Args:
+            cameras: (B, 16) for a network that is told where each is seen from: `img23d.backends.mvdream`.
+        """
         weight = next(self.unet.parameters())
-        return self.unet(noisy.to(weight), step, encoder_hidden_states=told.to(weight)).sample.to(noisy.dtype)
+        places = None if cameras is None else cameras.to(weight)
+        return self.unet(noisy.to(weight), step, encoder_hidden_states=told.to(weight), class_labels=places).sample.to(noisy.dtype)
 
     def pictures(self, latents: Tensor) -> Tensor:
         """(B, S, S, 3) sRGB 0..1 of latents (B, 4, h, w)."""
@@ -74,15 +79,32 @@ def load(path: Path, device: str) -> StableDiffusion:
         BackendError: diffusers or transformers is missing.
         WeightsError: the folder holds something else, or not all of it.
     """
+    diffusers, _ = libraries()
+    read_betas(path, FAMILY)  # before the large files
+    unet = load_part(diffusers.UNet2DConditionModel, path, "unet", device)
+    if unet.config.in_channels != LATENT_CHANNELS:
+        raise WeightsError(f"{path / 'unet'} takes {unet.config.in_channels} channels, not {LATENT_CHANNELS}", FAMILY)
+    return with_text(path, device, unet, FAMILY)
+
+
+def with_text(path: Path, device: str, unet: Any, needed: str) -> StableDiffusion:
+    """A network with the parts that stand beside it in a folder.
+
+    Args:
+        path: folder with vae, text_encoder, tokenizer and scheduler.
+        device: where to compute.
+        unet: on that device.
+        needed: what to try where the folder holds another kind of model.
+
+    Raises:
+        BackendError, WeightsError: see `load`.
+    """
     diffusers, transformers = libraries()
-    betas = read_betas(path, FAMILY)
+    betas = read_betas(path, needed)
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path / 'tokenizer'} cannot be loaded: {(str(error).splitlines() or ['?'])[0]}", AGAIN) from error
-    unet = load_part(diffusers.UNet2DConditionModel, path, "unet", device)
-    if unet.config.in_channels != LATENT_CHANNELS:
-        raise WeightsError(f"{path / 'unet'} takes {unet.config.in_channels} channels, not {LATENT_CHANNELS}", FAMILY)
     vae = load_part(diffusers.AutoencoderKL, path, "vae", device)
     encoder = load_part(transformers.CLIPTextModel, path, "text_encoder", device)
     if encoder.config.hidden_size != unet.config.cross_attention_dim:

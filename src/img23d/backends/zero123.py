@@ -16,13 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.backends.diffusion_parts import AGAIN, decode, encode, libraries, load_part, read_betas
+from img23d.backends.diffusion_parts import AGAIN, CLIP_SIZE, clip_pixels, decode, encode, libraries, load_part, read_betas
 from img23d.errors import WeightsError
 
 PICTURE = 256  # pixels along each side of what it was trained on
 LATENT_CHANNELS = 4
-CLIP_SIZE = 224
-CLIP_MEAN, CLIP_SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 FAMILY = "a model of the Zero-1-to-3 family is needed"
 PROJECTIONS = {"clip_camera_projection": "proj", "cc_projection": "projection"}  # folder of each conversion, and its name of the layer
 
@@ -85,9 +83,7 @@ class Zero123:
         """(B, 1, C) what is on pictures (B, S, S, 3), sRGB 0..1 and the object on white."""
         weight = next(self.unet.parameters())
         planes = pictures.permute(0, 3, 1, 2).to(weight.device, torch.float32)
-        small = F.interpolate(planes, (CLIP_SIZE, CLIP_SIZE), mode="bicubic", antialias=True).clamp(0, 1)
-        mean, spread = (small.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_SPREAD))
-        return self.encoder(((small - mean) / spread).to(weight.dtype)).image_embeds[:, None]  # type: ignore[no-any-return]
+        return self.encoder(clip_pixels(planes, CLIP_SIZE).to(weight.dtype)).image_embeds[:, None]  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def noise(self, noisy: Tensor, step: int, known: Known, turns: list[Turn]) -> tuple[Tensor, Tensor]:

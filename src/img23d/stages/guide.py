@@ -1,7 +1,8 @@
 """Guide: diffusion models look at the sides that nobody photographed and pull at them, a loss beside the photo's.
 
 Reference: Poole et al., DreamFusion (2023) for the loss; Qian et al., Magic123 (2024) for two models, one that knows the photo and one
-    that knows words; Sun et al., DreamCraft3D (2024) for sides that spread from the photo's and for normals shown to the second.
+    that knows words; Sun et al., DreamCraft3D (2024) for sides that spread from the photo's and for normals shown to the second; Shi
+    et al., MVDream (2024) for sides in groups of four.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.backends.zero123 import Turn
+from img23d.backends.mvdream import SUFFIX, TOGETHER, kind_of
 from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError
 from img23d.ops.edges import EdgeTable
@@ -23,110 +24,20 @@ from img23d.ops.render import render
 from img23d.options import Ramp
 from img23d.scene import Cameras, Mesh, ShapePrior, Views
 from img23d.scene.cameras import orbit_degrees
-from img23d.scores.directions import SIDES, mixed_sides, side_of, side_prompts, without_unwanted
+from img23d.scores.directions import side_prompts
 from img23d.scores.distillation import distillation_gradient, drawn_step, pulled
-from img23d.scores.samplers import guided
-from img23d.scores.schedule import noise_schedule
 from img23d.stages.context import Context
 from img23d.stages.handover import Handover
 from img23d.stages.imagine import Side, elevation_of, on_white, wide_camera
+from img23d.stages.pullers import ByGroup, ByText, ByView, Puller, schedule_of
 
 LOWEST_DEG, HIGHEST_DEG = -10.0, 45.0  # cameras above the horizon
+GROUP_DEG = 0.0, 30.0  # the same for groups, as in MVDream's settings
 LOOKED_AT = 8  # sides, when it is asked whether the shape has settled
 FINER = 4  # how much larger refine's pictures are than fit's
 
 Draw = Callable[[Cameras, int], dict[str, Tensor]]
 """Cameras and a size to ``colors`` (B, S, S, 3) on white and perhaps ``normals`` (B, S, S, 3), coded as colours."""
-
-
-class Puller(Protocol):
-    """A diffusion model, and what it has been told of the object."""
-
-    @property
-    def model(self) -> Any:
-        """The network, with ``betas``, ``latents`` and ``pictures``; see `img23d.backends.zero123`."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Pixels along each side of what it looks at."""
-        ...
-
-    @property
-    def sees(self) -> Literal["colors", "normals"]:
-        """What it is shown, where there is a choice."""
-        ...
-
-    def noise(self, noisy: Tensor, step: int, sides: list[Side]) -> Tensor:
-        """The guided noise in latents (B, C, h, w), each seen from its side."""
-        ...
-
-
-@dataclass(frozen=True)
-class ByView:
-    """A model that knows the photo: `img23d.backends.zero123`."""
-
-    model: Any
-    known: Any
-    photo: Side
-    scale: float
-    size: int
-    sees: Literal["colors", "normals"] = "colors"
-
-    def noise(self, noisy: Tensor, step: int, sides: list[Side]) -> Tensor:
-        turns = [Turn(side.azimuth - self.photo.azimuth, side.elevation - self.photo.elevation, self.photo.elevation) for side in sides]
-        nothing, told = self.model.noise(noisy, step, self.known, turns)
-        return guided(nothing, told, self.scale)
-
-    def likeness(self, pictures: Tensor) -> float:
-        """How much pictures (B, S, S, 3) mean the same as the photo: the mean cosine, 1 at most."""
-        return float(F.cosine_similarity(self.model.meaning(pictures).float(), self.known.meaning.float(), dim=-1).mean())
-
-
-@dataclass(frozen=True)
-class ByText:
-    """A model that knows words, `img23d.backends.stable_diffusion`, and is told which side it sees.
-
-    Args:
-        model: the network.
-        nothing: (1, L, C) the negative prompt.
-        told: (4, L, C) the prompt for each of `img23d.scores.directions.SIDES`.
-        scale: of the guidance.
-        perpendicular: whether it is told which sides are not to be seen too.
-        sees: what refine shows it.
-    """
-
-    model: Any
-    nothing: Tensor
-    told: Tensor
-    scale: float
-    perpendicular: bool
-    sees: Literal["colors", "normals"]
-
-    @property
-    def size(self) -> int:
-        return self.model.picture  # type: ignore[no-any-return]
-
-    def noise(self, noisy: Tensor, step: int, sides: list[Side]) -> Tensor:
-        return torch.cat([self.noise_of(noisy[number : number + 1], step, side) for number, side in enumerate(sides)])
-
-    def noise_of(self, noisy: Tensor, step: int, side: Side) -> Tensor:
-        """(1, C, h, w) for one side."""
-        number = side_of(*side)
-        if not self.perpendicular or number == SIDES.index("overhead"):  # overhead is no mixture of the other sides
-            nothing, told = self.seen(noisy, step, self.told[number : number + 1])
-            return guided(nothing, told, self.scale)
-        share, unwanted = mixed_sides(side.azimuth)
-        wanted = (share.to(self.told)[:, None, None] * self.told).sum(0, keepdim=True)
-        others = [self.told[other : other + 1] for other, weight in unwanted if weight < 0]
-        nothing, towards, *away = self.seen(noisy, step, wanted, *others)
-        weights = [weight for _, weight in unwanted if weight < 0]
-        return without_unwanted(nothing[0], towards[0], [(a[0], w) for a, w in zip(away, weights)], self.scale)[None]
-
-    def seen(self, noisy: Tensor, step: int, *told: Tensor) -> tuple[Tensor, ...]:
-        """(1, C, h, w) noise, told nothing and told each of these."""
-        context = torch.cat([self.nothing, *told])
-        return self.model.noise(noisy.expand(len(context), -1, -1, -1), step, context).split(1)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -139,6 +50,7 @@ class Guide:
         pullers: each with its weight.
         options: of the guidance.
         device: where the object is drawn.
+        together: sides in a group, evenly spaced round the object; 1 for models that see one side at a time.
         handover: from the view model to the text model, where the options want one; remembers what it saw.
     """
 
@@ -146,6 +58,7 @@ class Guide:
     pullers: tuple[tuple[Puller, Ramp], ...]
     options: Guidance
     device: torch.device = torch.device("cpu")
+    together: int = 1
     handover: Handover | None = None
 
     def pull(self, draw: Draw, size: int, now: float, generator: torch.Generator) -> Tensor:
@@ -160,18 +73,18 @@ class Guide:
         sides = self.sides(now, generator)
         shown = draw(self.cameras(sides), size)
         total = shown["colors"].new_zeros(())
-        shares = self.shares(draw, size, now)
-        for (puller, weight), share in zip(self.pullers, shares):
+        for (puller, weight), share in zip(self.pullers, self.shares(draw, size, now)):
             if share == 0:  # a pass through a network is dear
                 continue
-            schedule = noise_schedule(*puller.model.betas)
+            schedule = schedule_of(puller.model)
             step = drawn_step(schedule, self.options.least.at(now), self.options.most.at(now), generator)
 
             def noise(noisy: Tensor, step: int, puller: Puller = puller) -> Tensor:
                 return puller.noise(noisy, step, sides)
 
             latents = puller.model.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
-            total = total + share * weight.at(now) * pulled(latents, distillation_gradient(noise, latents, schedule, step, generator))
+            gradient = distillation_gradient(noise, latents, schedule, step, generator, puller.against)
+            total = total + share * weight.at(now) * pulled(latents, gradient)
         return total
 
     def shares(self, draw: Draw, size: int, now: float) -> tuple[float, ...]:
@@ -189,12 +102,15 @@ class Guide:
         return self.handover.weights(now, likeness)
 
     def sides(self, now: float, generator: torch.Generator) -> list[Side]:
-        """Sides at random, from the photo's on ever further from it."""
+        """Sides at random, from the photo's on ever further from it; in groups, from the photo's and those opposite and beside it."""
         spread = 1.0 if self.options.widening == 0 else min(1.0, now / self.options.widening)
         photo = elevation_of(self.camera)
         across, up = torch.rand(2, self.options.batch, generator=generator).tolist()
-        low, high = (photo + (end - photo) * spread for end in (LOWEST_DEG, HIGHEST_DEG))
-        return [Side((2 * a - 1) * 180.0 * spread, low + (high - low) * b) for a, b in zip(across, up)]
+        ends = (LOWEST_DEG, HIGHEST_DEG) if self.together == 1 else GROUP_DEG
+        low, high = (photo + (end - photo) * spread for end in ends)
+        first = [(2 * a - 1) * 180.0 * spread / self.together for a in across]  # a group that has turned further is the same again
+        turns = [360.0 / self.together * number for number in range(self.together)]
+        return [Side(azimuth + turn, low + (high - low) * b) for azimuth, b in zip(first, up) for turn in turns]
 
     def cameras(self, sides: list[Side]) -> Cameras:
         """Cameras as far away as the photo's, and as wide as the models see the object."""
@@ -247,6 +163,29 @@ def check_guidance(options: Guidance) -> None:
             raise ConfigError(f"guidance.least={least:g} and guidance.most={most:g} do not rise within 0..1", "--set guidance.least=0.02")
 
 
+def check_models(view: Path | None, text: Path | None, options: Guidance) -> None:
+    """Refuse what models that see four sides at once cannot do; whether they are such ones, their files say.
+
+    Args:
+        view, text: the models' folders, None where there is none.
+        options: of the guidance.
+
+    Raises:
+        ConfigError: one stands in the other's place, is to be shown normals, or to draw single pictures.
+    """
+    kinds = [kind_of(path) if path else "" for path in (view, text)]
+    if kinds[0] == "mvdream":
+        raise ConfigError("MVDream does not know the photo", "--set guidance.view_model= --set guidance.text_model=mvdream")
+    if kinds[1] == "imagedream":
+        raise ConfigError("ImageDream must be told of the photo", "--set guidance.text_model= --set guidance.view_model=imagedream")
+    if kinds[0] and options.handover != "none":
+        raise ConfigError("ImageDream cannot tell when the shape has settled", "--set guidance.handover=none, or a Zero-1-to-3")
+    if kinds[1] and options.text_sees != "colors":
+        raise ConfigError("MVDream knows colours, not normals", "--set guidance.text_sees=colors")
+    if options.repaint > 0 and kinds[1 if text else 0]:
+        raise ConfigError("a model that sees four sides at once cannot draw single pictures anew", "--set guidance.repaint=0")
+
+
 def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Context, handover: Handover | None = None) -> Guide | None:
     """The models that the options name, told of the photo; None where none is named.
 
@@ -254,22 +193,54 @@ def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Cont
         handover: from the one to the other, where the options want one.
 
     Raises:
-        WeightsError, BackendError: see `img23d.backends.hub.require` and the models' ``load``.
+        WeightsError, BackendError, ConfigError: see `img23d.backends.hub.require`, `check_models` and the models' ``load``.
     """
-    from img23d.backends import stable_diffusion, zero123
     from img23d.backends.hub import is_offline, require
 
+    named = (options.view_model, options.text_model)
+    view, text = (require(name, is_offline(context.offline), context.commercial_ok) if name else None for name in named)
+    check_models(view, text, options)
     pullers: list[tuple[Puller, Ramp]] = []
     camera, device = wide_camera(views.cameras, prior), str(context.device)
-    if options.view_model:
-        path = require(options.view_model, is_offline(context.offline), context.commercial_ok)
-        view_model = zero123.load(path, device, options.pose)
-        known, photo = view_model.look(on_white(views, camera)), Side(0.0, elevation_of(camera))
-        pullers.append((ByView(view_model, known, photo, options.view_scale, zero123.PICTURE), options.view_weight))
-    if options.text_model:
-        path = require(options.text_model, is_offline(context.offline), context.commercial_ok)
-        text_model = stable_diffusion.load(path, device)
-        told = text_model.read([options.negative_prompt, *side_prompts(options.prompt)])
-        by_text = ByText(text_model, told[:1], told[1:], options.text_scale, options.perpendicular, options.text_sees)
-        pullers.append((by_text, options.text_weight))
-    return Guide(camera.to("cpu"), tuple(pullers), options, context.device, handover) if pullers else None
+    if view:
+        pullers.append((view_puller(view, options, device, on_white(views, camera), elevation_of(camera)), options.view_weight))
+    if text:
+        pullers.append((text_puller(text, options, device), options.text_weight))
+    together = TOGETHER if any(isinstance(puller, ByGroup) for puller, _ in pullers) else 1
+    return Guide(camera.to("cpu"), tuple(pullers), options, context.device, together, handover) if pullers else None
+
+
+def view_puller(path: Path, options: Guidance, device: str, photo: Tensor, elevation_deg: float) -> ByView | ByGroup:
+    """The model that knows the photo (S, S, 3), taken from so high; which kind it is, its own files say.
+
+    Raises:
+        WeightsError, BackendError: see the models' ``load``.
+    """
+    from img23d.backends import imagedream, zero123
+
+    if kind_of(path):
+        model = imagedream.load(path, device)
+        words = model.read([options.negative_prompt, options.prompt and options.prompt + SUFFIX])
+        return ByGroup(model, words[:1], words[1:], options.view_scale, options.view_rescale, options.view_loss, model.look(photo))
+    turning = zero123.load(path, device, options.pose)
+    known, side = turning.look(photo), Side(0.0, elevation_deg)
+    return ByView(turning, known, side, options.view_scale, zero123.PICTURE, rescale=options.view_rescale, against=options.view_loss)
+
+
+def text_puller(path: Path, options: Guidance, device: str) -> ByText | ByGroup:
+    """The model that knows words, told the prompt; which kind it is, its own files say.
+
+    Raises:
+        WeightsError, BackendError: see the models' ``load``.
+    """
+    from img23d.backends import mvdream, stable_diffusion
+
+    if kind_of(path):
+        model = mvdream.load(path, device)
+        told = model.read([options.negative_prompt, options.prompt + SUFFIX])
+        return ByGroup(model, told[:1], told[1:], options.text_scale, options.text_rescale, options.text_loss)
+    model = stable_diffusion.load(path, device)
+    told = model.read([options.negative_prompt, *side_prompts(options.prompt)])
+    return ByText(
+        model, told[:1], told[1:], options.text_scale, options.perpendicular, options.text_sees, options.text_rescale, options.text_loss
+    )

@@ -12,8 +12,9 @@ from img23d.scene import Mesh, ShapePrior, Views
 from img23d.scores.samplers import ddim_sample
 from img23d.scores.schedule import noise_schedule
 from img23d.stages.context import Context
-from img23d.stages.guide import Guide, Puller, open_guide, resized
+from img23d.stages.guide import Guide, open_guide, resized
 from img23d.stages.imagine import Side, elevation_of, wide_camera
+from img23d.stages.pullers import Puller
 
 VERSION = 1
 SIZE = 512  # pixels along each side
