@@ -16,13 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.backends.diffusion_parts import AGAIN, decode, encode, libraries, load_part, read_betas
+from img23d.backends.diffusion_parts import AGAIN, Known, decode, encode, libraries, load_part, meaning, read_betas
 from img23d.errors import WeightsError
 
 PICTURE = 256  # pixels along each side of what it was trained on
 LATENT_CHANNELS = 4
-CLIP_SIZE = 224
-CLIP_MEAN, CLIP_SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 FAMILY = "a model of the Zero-1-to-3 family is needed"
 PROJECTIONS = {"clip_camera_projection": "proj", "cc_projection": "projection"}  # folder of each conversion, and its name of the layer
 
@@ -33,14 +31,6 @@ class Turn(NamedTuple):
     azimuth_deg: float  # to the camera's right
     elevation_deg: float  # upwards
     from_elevation_deg: float  # of the known picture's camera above the horizon
-
-
-@dataclass(frozen=True)
-class Known:
-    """The known picture as the network sees it: its meaning (1, 1, C) and its latent (1, 4, h, w)."""
-
-    meaning: Tensor
-    latent: Tensor
 
 
 @dataclass(frozen=True)
@@ -76,13 +66,10 @@ class Zero123:
         """
         weight = next(self.unet.parameters())
         planes = picture.permute(2, 0, 1)[None].to(weight.device, torch.float32)
-        small = F.interpolate(planes, (CLIP_SIZE, CLIP_SIZE), mode="bicubic", antialias=True).clamp(0, 1)
-        mean, spread = (small.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_SPREAD))
-        meaning = self.encoder(((small - mean) / spread).to(weight.dtype)).image_embeds[:, None]
         whole = F.interpolate(planes, (PICTURE, PICTURE), mode="bilinear", antialias=True).clamp(0, 1)
         # The mode, and not times the scaling factor: so it was trained, though every other latent is scaled.
         latent = self.vae.encode((whole * 2 - 1).to(next(self.vae.parameters()).dtype)).latent_dist.mode()
-        return Known(meaning, latent)
+        return Known(meaning(self.encoder, planes), latent)
 
     @torch.no_grad()
     def noise(self, noisy: Tensor, step: int, known: Known, turns: list[Turn]) -> tuple[Tensor, Tensor]:
