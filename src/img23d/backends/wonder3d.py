@@ -1,4 +1,4 @@
-"""Wonder3D: an object's colours and normals from six sides, drawn at once by diffusion. Its parts are loaded one by one; no remote code runs.
+"""Wonder3D: an object's colours and normals from six sides, drawn at once by diffusion. Loaded by parts; no remote code runs.
 
 Reference: Long et al., Wonder3D: Single Image to 3D using Cross-Domain Diffusion (2024), and what its released code and weights say.
 """
