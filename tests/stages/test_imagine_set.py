@@ -25,7 +25,7 @@ from img23d.scene import Cameras
 from img23d.scene.cameras import orbit_degrees, pixel_centers
 from img23d.scores.schedule import noise_schedule
 from img23d.stages.fit import drawn_loss, fit, look, observe
-from img23d.stages.imagine_set import FAR, FILL, GRAZING, PICTURE, TRUST, cameras_round, drawn_set
+from img23d.stages.imagine_set import FAR, FILL, GRAZING, PICTURE, TRUST, cameras_round, drawn_set, outline
 from img23d.stages.refine import refine
 
 ELEVATION = 20.0
@@ -163,6 +163,14 @@ def test_the_model_is_shown_the_object_centred_and_guided_only_where_asked(ball,
     with pytest.raises(FitError, match="none of the drawn views"):
         drawn_set(photo_of(ball), model, Multiview(steps=1, scale=1.0), context)
     assert model.asked == [False]
+
+
+def test_holes_in_the_object_are_seen_by_its_normals():
+    picture = SetPainter().wanted[0].clone()
+    picture[110:146, 110:146] = 1
+    mask = outline(picture)
+    assert not mask[112:144, 112:144].any() and float(mask[80:100, 80:100].min()) == 1
+    assert float((mask > 0.5).float().mean()) == pytest.approx(math.pi * (FILL / 2) ** 2 - (36 / PICTURE) ** 2, abs=0.01)
 
 
 @pytest.mark.parametrize("size", [0.88, 1.1])

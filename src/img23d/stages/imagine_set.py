@@ -25,6 +25,7 @@ from img23d.stages.drawn_pictures import cut_on_white, showing
 SIDES = len(AZIMUTHS_DEG)
 FILL = 0.75  # of the picture's width: the object's longest side, as in the released code (192 of 256 pixels)
 FAR = 100.0  # object units: from here perspective moves nothing in a picture of 256 pixels by more than about one of them
+LONGEST = 1.4  # of what is still a normal; white is 1.73 long
 GRAZING = 0.1  # cosine below which a drawn normal says nothing
 TRUST = (1.0, 0.8, 0.2, 1.0, 0.4, 0.7)  # in the normals of each view, as in the released code
 
@@ -114,7 +115,7 @@ def as_views(normals: Tensor, colors: Tensor, cameras: Cameras, context: Context
     """What was drawn as views, without the first, which the photo shows better.
 
     Args:
-        normals: (6, S, S, 3) 0..1, in the frame of the first camera, outlined on white; no normal is white.
+        normals: (6, S, S, 3) 0..1, in the frame of the first camera, on white.
         colors: (6, S, S, 3) sRGB.
         cameras: six.
         context: of the stage.
@@ -122,7 +123,7 @@ def as_views(normals: Tensor, colors: Tensor, cameras: Cameras, context: Context
     Raises:
         FitError: no picture shows an object.
     """
-    masks = [plain_background_alpha(picture.cpu()) for picture in normals[1:]]
+    masks = [outline(picture.cpu()) for picture in normals[1:]]
     good = [number + 1 for number in showing(masks, context)]
     mask = torch.stack([masks[number - 1] for number in good]).to(colors)
     seen = cameras[good]
@@ -133,3 +134,8 @@ def as_views(normals: Tensor, colors: Tensor, cameras: Cameras, context: Context
     trust = mask.new_tensor([TRUST[number] for number in good])[:, None, None]
     confidence = torch.where(facing > GRAZING, (facing - 1).exp() * trust * mask, torch.zeros_like(mask))
     return Views(seen, colors[good], mask, torch.zeros_like(mask), outward, confidence)
+
+
+def outline(normals: Tensor) -> Tensor:
+    """(S, S) coverage of the object in a normal map (S, S, 3) on white, which is as long as no normal is; so holes are seen too."""
+    return plain_background_alpha(normals) * ((normals * 2 - 1).norm(dim=-1) < LONGEST)
