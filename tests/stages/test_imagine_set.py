@@ -240,8 +240,8 @@ def test_a_photo_becomes_a_mesh_of_the_set(ball, tmp_path, monkeypatch):
     photo = tmp_path / "ball.png"
     save_image(photo, torch.cat([views.rgb[0], views.mask[0, ..., None]], -1))
     small = ["threads=1", "prior.kind=inflate", "prior.resolution=32", "fit.resolution=32", "fit.steps=6", "fit.rays=128",
-             "refine.resolution=16", "refine.steps=4", "refine.image_size=64", "texture.faces=600", "texture.size=128",
-             "texture.synthesis=false", "segment.size=256", "export.viewer=false", "multiview.steps=2"]  # fmt: skip
+             "refine.resolution=12", "refine.steps=2", "refine.image_size=48", "texture.faces=400", "texture.size=96",
+             "texture.synthesis=false", "segment.size=192", "export.viewer=false", "multiview.steps=2"]  # fmt: skip
     made = pipeline.generate(photo, tmp_path / "out", config.load("wonder3d", small))
     assert model.asked == [False, False] and not any("agree" in line for line in made.warnings)
     assert load_photo(made.run_folder / "03_imagine" / "drawn.png").rgb.shape[:2] == (2 * PICTURE, 5 * PICTURE)
