@@ -77,6 +77,7 @@ class Fit:
     volume: Ramp = constant(24.0, "weight of the prior's solid")
     smooth: Ramp = constant(0.2, "weight of smoothness")
     drawn: Ramp = constant(1.0, "weight of the outlines and colours of drawn views (multiview)")
+    drawn_normal: Ramp = constant(0.1, "weight of the normals of drawn views, by a model that draws them (wonder3d)")
 
 
 @dataclass(frozen=True)

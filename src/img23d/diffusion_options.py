@@ -10,9 +10,11 @@ from img23d.options import Ramp, constant, option, ramp
 
 @dataclass(frozen=True)
 class Multiview:
-    """Pictures of the object from other sides, drawn by a diffusion model (Zero-1-to-3) before the fit."""
+    """Pictures of the object from other sides, drawn by a diffusion model (Zero-1-to-3, Wonder3D) before the fit."""
 
-    model: str = option("", "zero123-xl, stable-zero123, a repository id or a folder (img23d models); empty = no such pictures")
+    model: str = option(
+        "", "zero123-xl, stable-zero123, wonder3d (its own five sides, with normals), a repository id or a folder; empty = no such pictures"
+    )
     plan: Literal["ring", "one-2-3-45"] = option("ring", "ring: round the object, as high as the photo; one-2-3-45: two rounds, 39 views")
     views: int = option(7, "pictures of a ring, beside the photo", 1, 63)
     steps: int = option(50, "denoising steps of a picture", 1, 999)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from img23d.errors import BackendError, WeightsError
 AGAIN = "fetch or import the model again"
 CLIP_SIZE = 224
 CLIP_MEAN, CLIP_SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A known picture as a network sees it: its meaning (1, 1, C) and its latent (1, 4, h, w)."""
+
+    meaning: Tensor
+    latent: Tensor
 
 
 def libraries() -> tuple[Any, Any]:
@@ -53,6 +62,11 @@ def load_part(kind: Any, path: Path, name: str, device: str) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{path / name} cannot be loaded: {reason}", AGAIN) from error
+    return placed(part, name, device)
+
+
+def placed(part: Any, name: str, device: str) -> Any:
+    """A network on its device, not to be trained; float16 on CUDA, but for what is named vae."""
     half = device.startswith("cuda") and name != "vae"
     return part.to(device, torch.float16 if half else torch.float32).eval().requires_grad_(False)
 
@@ -76,6 +90,12 @@ def read_betas(path: Path, needed: str) -> tuple[str, float, float]:
     if predicts != "epsilon" or betas[0] not in ("linear", "scaled_linear"):
         raise WeightsError(f"{path} predicts {predicts} with {betas[0]} betas", needed)
     return betas
+
+
+def meaning(encoder: Any, planes: Tensor) -> Tensor:
+    """(B, 1, C) what transformers' CLIPVisionModelWithProjection makes of pictures (B, 3, S, S), sRGB 0..1."""
+    seen: Tensor = encoder(clip_pixels(planes, CLIP_SIZE).to(next(encoder.parameters()).dtype)).image_embeds[:, None]
+    return seen
 
 
 def encode(vae: Any, pictures: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.backends.diffusion_parts import AGAIN, CLIP_SIZE, clip_pixels, decode, encode, libraries, load_part, read_betas
+from img23d.backends.diffusion_parts import AGAIN, Known, decode, encode, libraries, load_part, meaning, read_betas
 from img23d.errors import WeightsError
 
 PICTURE = 256  # pixels along each side of what it was trained on
@@ -31,14 +31,6 @@ class Turn(NamedTuple):
     azimuth_deg: float  # to the camera's right
     elevation_deg: float  # upwards
     from_elevation_deg: float  # of the known picture's camera above the horizon
-
-
-@dataclass(frozen=True)
-class Known:
-    """The known picture as the network sees it: its meaning (1, 1, C) and its latent (1, 4, h, w)."""
-
-    meaning: Tensor
-    latent: Tensor
 
 
 @dataclass(frozen=True)
@@ -76,14 +68,12 @@ class Zero123:
         whole = F.interpolate(planes, (PICTURE, PICTURE), mode="bilinear", antialias=True).clamp(0, 1)
         # The mode, and not times the scaling factor: so it was trained, though every other latent is scaled.
         latent = self.vae.encode((whole * 2 - 1).to(next(self.vae.parameters()).dtype)).latent_dist.mode()
-        return Known(self.meaning(picture[None]), latent)
+        return Known(meaning(self.encoder, planes), latent)
 
     @torch.no_grad()
     def meaning(self, pictures: Tensor) -> Tensor:
         """(B, 1, C) what is on pictures (B, S, S, 3), sRGB 0..1 and the object on white."""
-        weight = next(self.unet.parameters())
-        planes = pictures.permute(0, 3, 1, 2).to(weight.device, torch.float32)
-        return self.encoder(clip_pixels(planes, CLIP_SIZE).to(weight.dtype)).image_embeds[:, None]  # type: ignore[no-any-return]
+        return meaning(self.encoder, pictures.permute(0, 3, 1, 2).to(next(self.unet.parameters()).device, torch.float32))
 
     @torch.no_grad()
     def noise(self, noisy: Tensor, step: int, known: Known, turns: list[Turn]) -> tuple[Tensor, Tensor]:

@@ -30,27 +30,37 @@ FILL = 0.93  # of the cube that the hull takes
 
 
 class Setting(NamedTuple):
-    """What is not known of the cameras: all are higher by an angle, radians, and farther by a factor; drawn pictures are shifted, of 1."""
+    """What is not known of the cameras: all are higher by an angle, radians, and farther by a factor; drawn pictures are shifted, of 1,
+    and show the object larger by a factor."""
 
     higher: float = 0.0
     farther: float = 1.0
     right: float = 0.0
     down: float = 0.0
+    larger: float = 1.0
 
 
+FACTORS = ("farther", "larger")
 STEPS = (
     {"higher": math.radians(10.0), "right": 0.03, "down": 0.03, "farther": 1.3},
     {"higher": math.radians(5.0), "right": 0.015, "down": 0.015, "farther": 1.14},
     {"higher": math.radians(2.5), "right": 0.007, "down": 0.007, "farther": 1.07},
 )
+# Of drawn cameras that are turned about the photo's own upward axis: its height changes none of their silhouettes.
+TOGETHER = (
+    {"larger": 1.1, "down": 0.03, "farther": 1.3},
+    {"larger": 1.05, "down": 0.015, "farther": 1.14},
+    {"larger": 1.02, "down": 0.007, "farther": 1.07},
+)
 
 
-def agreeing(photo: Views, drawn: Views) -> tuple[Views, Views, float]:
+def agreeing(photo: Views, drawn: Views, steps: tuple[dict[str, float], ...] = STEPS) -> tuple[Views, Views, float]:
     """Photo and drawn views with the cameras under which their hull fills the silhouettes best.
 
     Args:
         photo: one view with depth and normals; its guessed elevation and distance may be off.
         drawn: silhouettes from other sides; where the object is in them is not quite known.
+        steps: how far each unknown is moved in each round.
 
     Returns:
         both, and the share of the silhouettes that the hull fills.
@@ -67,9 +77,9 @@ def agreeing(photo: Views, drawn: Views) -> tuple[Views, Views, float]:
         return tried[setting]
 
     best = Setting()
-    for steps in STEPS:
+    for sizes in steps:
         for _ in range(2):
-            for name, step in steps.items():
+            for name, step in sizes.items():
                 best = max([best, *neighbours(best, name, step)], key=filled)
     return turned(photo, best), replace(drawn, cameras=moved(drawn.cameras, best, True)), filled(best)
 
@@ -77,12 +87,12 @@ def agreeing(photo: Views, drawn: Views) -> tuple[Views, Views, float]:
 def neighbours(setting: Setting, name: str, step: float) -> list[Setting]:
     """One step up and down in one thing."""
     value = getattr(setting, name)
-    pair = (value * step, value / step) if name == "farther" else (value + step, value - step)
+    pair = (value * step, value / step) if name in FACTORS else (value + step, value - step)
     return [setting._replace(**{name: one}) for one in pair]
 
 
-def moved(cameras: Cameras, setting: Setting, shifted: bool) -> Cameras:
-    """Cameras that look at the origin, higher and farther away."""
+def moved(cameras: Cameras, setting: Setting, drawn: bool) -> Cameras:
+    """Cameras that look at the origin, higher and farther away; those of drawn pictures with these shifted and scaled too."""
     turn = cameras.cam_to_world.clone()
     c, s = math.cos(setting.higher), math.sin(setting.higher)
     # About the camera's own right, through the origin.
@@ -90,8 +100,8 @@ def moved(cameras: Cameras, setting: Setting, shifted: bool) -> Cameras:
     rotation = cameras.cam_to_world[:, :3, :3] @ about
     turn[:, :3, :3] = rotation
     turn[:, :3, 3] = rotation[:, :, 2] * cameras.position.norm(dim=-1, keepdim=True) * setting.farther
-    center = cameras.center + cameras.center.new_tensor([setting.right, setting.down]) * shifted
-    return Cameras(turn, cameras.focal * setting.farther, center)
+    center = cameras.center + cameras.center.new_tensor([setting.right, setting.down]) * drawn
+    return Cameras(turn, cameras.focal * setting.farther * (setting.larger if drawn else 1.0), center)
 
 
 def turned(photo: Views, setting: Setting) -> Views:

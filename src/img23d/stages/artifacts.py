@@ -76,14 +76,19 @@ def save_imagined(made: tuple[Views, ShapePrior, Views], folder: Path) -> None:
 
 
 def save_drawn(drawn: Views, folder: Path) -> None:
-    """Views from other sides, and their pictures side by side on white."""
+    """Views from other sides, and their pictures side by side on white, with normals below where these are known."""
     tensors = {name: value for name, value in vars(drawn).items() if name != "cameras"}
     save_tensors(folder / "drawn.safetensors", {**tensors, **vars(drawn.cameras)})
-    cover = drawn.mask[..., None]
-    shown = list((drawn.rgb * cover + 1 - cover).clamp(0, 1).cpu())
-    shown += [torch.ones_like(shown[0])] * (-len(shown) % min(COLUMNS, len(shown)))
-    columns = min(COLUMNS, len(shown))
-    save_image(folder / "drawn.png", torch.cat([torch.cat(shown[row : row + columns], 1) for row in range(0, len(shown), columns)]))
+    maps = [drawn.rgb]
+    if drawn.normal is not None and drawn.confidence is not None and bool(drawn.confidence.any()):
+        maps.append(drawn.normal * 0.5 + 0.5)
+    cover, rows = drawn.mask[..., None], []
+    for pictures in maps:
+        shown = list((pictures * cover + 1 - cover).clamp(0, 1).cpu())
+        columns = min(COLUMNS, len(shown))
+        shown += [torch.ones_like(shown[0])] * (-len(shown) % columns)
+        rows += [torch.cat(shown[row : row + columns], 1) for row in range(0, len(shown), columns)]
+    save_image(folder / "drawn.png", torch.cat(rows))
 
 
 def load_imagined(folder: Path, device: torch.device | str = "cpu") -> tuple[Views, ShapePrior, Views]:

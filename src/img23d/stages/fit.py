@@ -40,7 +40,7 @@ def fit(
     """Optimise a `GridField` so that its rendering agrees with the views and its volume with the prior.
 
     Args:
-        drawn: outlines and colours from other sides, from `img23d.stages.imagine`; the rest as for every stage.
+        drawn: outlines, colours and perhaps normals from other sides, from `img23d.stages.imagine`; the rest as for every stage.
         guide: diffusion models that pull at what the views do not show.
 
     Raises:
@@ -80,7 +80,7 @@ def fit(
             + options.smooth.at(now) * roughness(slope)
         )
         if others is not None:
-            loss = loss + options.drawn.at(now) * drawn_loss(*look(others, sdf, slope, color, options, now, generator))
+            loss = loss + drawn_loss(*look(others, sdf, slope, color, options, now, generator), options, now)
         if guide is not None:
             loss = loss + guide.pull(draw_field(sdf, slope, color, options, now, generator), guide.options.size, now, generator)
         optimizer.zero_grad()
@@ -130,9 +130,11 @@ def draw_field(sdf: Tensor, slope: Tensor, color: Tensor, options: Fit, now: flo
     return draw
 
 
-def drawn_loss(picked: dict[str, Tensor], seen: dict[str, Tensor]) -> Tensor:
-    """How far outlines and colours are from drawn ones, of which depth and normals are not known."""
-    return rgb_loss(seen["rgb"], picked["rgb"], picked["mask"]) + mask_cross_entropy(seen["opacity"], picked["mask"])
+def drawn_loss(picked: dict[str, Tensor], seen: dict[str, Tensor], options: Fit, now: float) -> Tensor:
+    """How far outlines, colours and normals are from drawn ones, of which depth is not known; where normals are not, confidence is 0."""
+    look_alike = rgb_loss(seen["rgb"], picked["rgb"], picked["mask"]) + mask_cross_entropy(seen["opacity"], picked["mask"])
+    turned_alike = normal_cosine_loss(seen["normal"], picked["normal"], picked["mask"] * picked["confidence"])
+    return options.drawn.at(now) * look_alike + options.drawn_normal.at(now) * turned_alike
 
 
 def outline_weight(mask: Tensor) -> float:

@@ -14,21 +14,20 @@ from torch import Tensor
 
 from img23d.backends.zero123 import Turn
 from img23d.diffusion_options import Multiview
-from img23d.errors import FitError
-from img23d.ops.crop import Box, crop
+from img23d.ops.crop import Box
 from img23d.ops.cutout import plain_background_alpha
 from img23d.ops.volume import volume_points
-from img23d.priors.hull import agreeing, filling, floor_of, hull_prior
+from img23d.priors.hull import STEPS, TOGETHER, agreeing, filling, floor_of, hull_prior
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.scores.samplers import ddim_sample, guided
 from img23d.scores.schedule import noise_schedule
 from img23d.stages.context import Context
+from img23d.stages.drawn_pictures import cut_on_white, showing
 
 VERSION = 1
 PICTURE = 256  # pixels along each side
 FRAME = 0.8  # of the picture's width that the object may take, however it is turned
-LEAST, MOST = 0.005, 0.9  # share of the picture that an object covers
 NEARBY_DEG = 10.0  # between a view of One-2-3-45's first round and those round it
 STEEP_DEG, RAISED_DEG = 15.0, 30.0  # every other view of its first round is lower by so much, or higher for a camera below the first
 HIGHEST_DEG = 85.0
@@ -86,26 +85,35 @@ def imagine(views: Views, prior: ShapePrior, options: Multiview, context: Contex
 
     Returns:
         The photo, whose camera now agrees with the drawn views; the solid that all of them leave as a prior; and the drawn views, of
-        whose depth and normals nothing is known. Boxes and solids of revolution are better known than drawn: they stay, and the views
-        are good for colours alone.
+        whose depth nothing is known, and of whose normals only by a model that draws these too. Boxes and solids of revolution are
+        better known than drawn: they stay, and the views are good for colours alone.
 
     Raises:
-        WeightsError, BackendError: see `img23d.backends.hub.require` and `img23d.backends.zero123.load`.
+        WeightsError, BackendError: see `img23d.backends.hub.require`, `img23d.backends.zero123.load`, `img23d.backends.wonder3d.load`.
         FitError: no picture shows an object, or they leave no solid.
     """
+    from img23d.backends import wonder3d, zero123
     from img23d.backends.hub import is_offline, require
-    from img23d.backends.zero123 import load
+    from img23d.stages.imagine_set import drawn_set
 
-    path = require(options.model, is_offline(context.offline), context.commercial_ok)
-    drawn = drawn_around(views, prior, load(path, str(context.device), options.pose), options, context)
+    path, device = require(options.model, is_offline(context.offline), context.commercial_ok), str(context.device)
+    if wonder3d.is_wonder3d(path):
+        return joined_up(views, prior, drawn_set(views, wonder3d.load(path, device), options, context), context, TOGETHER)
+    drawn = drawn_around(views, prior, zero123.load(path, device, options.pose), options, context)
     return joined_up(views, prior, drawn, context)
 
 
-def joined_up(views: Views, prior: ShapePrior, drawn: Views, context: Context) -> tuple[Views, ShapePrior, Views]:
-    """Photo and drawn views in one frame, and the prior that they make; a solid that is known is left as it is."""
+def joined_up(
+    views: Views, prior: ShapePrior, drawn: Views, context: Context, steps: tuple[dict[str, float], ...] = STEPS
+) -> tuple[Views, ShapePrior, Views]:
+    """Photo and drawn views in one frame, and the prior that they make; a solid that is known is left as it is.
+
+    Args:
+        steps: what is not known of the cameras, see `img23d.priors.hull`.
+    """
     if prior.known:
         return views, prior, drawn
-    guessed, (views, drawn, share) = views.cameras, agreeing(views, drawn)
+    guessed, (views, drawn, share) = views.cameras, agreeing(views, drawn, steps)
     if share < DOUBTFUL:
         context.warnings.append(
             f"the drawn views hardly agree ({share:.0%} of their outlines are filled): see drawn.png in the run folder; another --seed, or"
@@ -189,9 +197,7 @@ def on_white(views: Views, camera: Cameras) -> Tensor:
     size = views.mask.shape[-1]
     side = size * float(views.cameras.focal[0, 0] / camera.focal[0, 0])
     left, top = (float(views.cameras.center[0, axis]) * size - side / 2 for axis in (0, 1))
-    box = Box(left, top, side)
-    cover = crop(views.mask[0, ..., None], box, PICTURE).clamp(0, 1)
-    return crop(views.rgb[0], box, PICTURE, views.mask[0]) * cover + 1 - cover
+    return cut_on_white(views, Box(left, top, side), PICTURE)
 
 
 def as_views(pictures: dict[Side, Tensor], camera: Cameras, context: Context) -> Views:
@@ -201,11 +207,7 @@ def as_views(pictures: dict[Side, Tensor], camera: Cameras, context: Context) ->
         FitError: that is all of them.
     """
     masks = {side: plain_background_alpha(picture.cpu()) for side, picture in pictures.items()}
-    good = [side for side, mask in masks.items() if LEAST < float(mask.mean()) < MOST]
-    if not good:
-        raise FitError("none of the drawn views shows an object on white", "another --seed, or look at multiview.pose and multiview.model")
-    if len(good) < len(masks):
-        context.warnings.append(f"{len(masks) - len(good)} of {len(masks)} drawn views show no object on white and are left out")
+    good = [list(masks)[number] for number in showing(list(masks.values()), context)]
     fov = math.degrees(2 * math.atan(0.5 / float(camera.focal[0, 0])))
     distance = float(camera.position[0].norm())
     cameras = orbit_degrees([side.azimuth for side in good], [side.elevation for side in good], distance, fov)

@@ -59,7 +59,8 @@ def refine(
         field: to begin with.
         options: of the stage.
         context: device, backends, progress.
-        drawn: outlines from other sides, from `img23d.stages.imagine`; one of them is looked at beside the views in each step.
+        drawn: outlines and perhaps normals from other sides, from `img23d.stages.imagine`; one of them is looked at beside the views in
+            each step.
         parts_known: the field is that of a mesh, whose parts are all meant; a guess's parts are what the silhouettes show.
         guide: diffusion models that pull at what the views do not show; the field must have colours then.
 
@@ -117,7 +118,8 @@ def optimize(
         )
         loss = (
             options.mask.at(now) * mask_loss(seen.mask, chosen.mask) / chosen.mask.mean()
-            + options.depth.at(now) * pearson_depth_loss(depth, true_depth, trusted)
+            # of drawn views no depth is known
+            + options.depth.at(now) * pearson_depth_loss(depth, true_depth, trusted * (true_depth > 0))
             + options.normal.at(now) * normal_cosine_loss(normal, true_normal, trusted)
             + options.normal_consistency.at(now) * normal_consistency(vertices, faces, table)
             # lengths in units of the grid: the same weights at every resolution
