@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -198,4 +199,4 @@ def _in_pieces(work: Callable[..., None], starts: NDArray[np.int64], *arguments:
     cuts = np.searchsorted(starts + np.arange(tiles + 1), np.arange(1, pieces) * (starts[-1] + tiles) / pieces)
     edges = [0, *cuts.tolist(), tiles]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda piece: work(*piece, *arguments), zip(edges, edges[1:])))
+        list(pool.map(lambda piece: work(*piece, *arguments), itertools.pairwise(edges)))

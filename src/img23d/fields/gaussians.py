@@ -5,6 +5,7 @@ Reference: Kerbl et al., 3D Gaussian Splatting for Real-Time Radiance Field Rend
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -65,11 +66,10 @@ class Gaussians:
         """(N, 3) sRGB, not below 0."""
         return (0.5 + CONSTANT_HARMONIC * self.harmonics).clamp(min=0)
 
-    def moved(self, turn: Tensor, scale: float, shift: Tensor) -> Gaussians:
-        """The same cloud turned by a rotation (3, 3), made larger by a factor, then shifted by (3,)."""
-        turned = quaternion_product(quaternion(turn.to(self.rotations)).expand_as(self.rotations), self.rotations)
-        points = self.points @ turn.T.to(self.points) * scale + shift.to(self.points)
-        return Gaussians(points, self.log_scales + torch.tensor(scale).log(), turned, self.opacity_logits, self.harmonics)
+    def moved(self, scale: float, shift: Tensor) -> Gaussians:
+        """The same cloud made larger by a factor, then shifted by (3,)."""
+        points = self.points * scale + shift.to(self.points)
+        return Gaussians(points, self.log_scales + math.log(scale), self.rotations, self.opacity_logits, self.harmonics)
 
     def draw(self, cameras: Cameras, height: int, width: int, composite: Composite | None = None) -> tuple[Tensor, Tensor]:
         """(V, H, W, 3) colours on black and (V, H, W) coverage; see `img23d.ops.splat.splat`."""
@@ -104,10 +104,3 @@ def quaternion(matrix: Tensor) -> Tensor:
     largest = squares.argmax(-1)[..., None, None].expand(*squares.shape[:-1], 1, 4)
     found = torch.nn.functional.normalize(rows.gather(-2, largest)[..., 0, :], dim=-1)
     return torch.where(found[..., :1] < 0, -found, found)
-
-
-def quaternion_product(first: Tensor, second: Tensor) -> Tensor:
-    """(..., 4) the rotation of ``second`` followed by that of ``first``."""
-    w, v = first[..., :1], first[..., 1:]
-    other, u = second[..., :1], second[..., 1:]
-    return torch.cat([w * other - (v * u).sum(-1, keepdim=True), w * u + other * v + torch.linalg.cross(v, u)], -1)

@@ -192,5 +192,3 @@ def _composite(seen: Footprints, listed: Tensor, top: int, left: int, height: in
     weight = torch.where(through < LEAST_LIGHT, 0.0, alpha * before)
     drawn = torch.cat([weight.T @ values, weight.sum(0)[:, None]], 1)
     return drawn.reshape(height, width, -1)
-
-
