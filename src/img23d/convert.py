@@ -84,14 +84,20 @@ def convert(
         if isinstance(loaded, TexturedMesh) and loaded.normal_map is not None and asset is not loaded and warnings is not None:
             warnings.append(f"the normal map of {source.name} belongs to its old texture coordinates: it is left out")
         asset = with_normals(asset)
+    units = source.suffix.lower() in UNITLESS and source.is_file()
+    return _written(asset, source, targets, size_mm or None, up or "y", splats, force, units, report)
+
+
+def _written(
+    asset: TexturedMesh | Mesh, source: Path, targets: Sequence[Path], size_mm: float | None, up: Literal["y", "z"],
+    splats: int | None, force: bool, keep_units: bool, report: Report,
+) -> list[Path]:  # fmt: skip
+    """Write meshes and splats; nothing is written before all of it is made."""
     meshes = [target for target in targets if not splat_suffix(target)]
     clouds = [target for target in targets if splat_suffix(target)]
-    written: list[Path] = []
-    cloud = splat_cloud(asset, source, splats, size_mm, up or "y", report) if clouds else None
+    cloud = splat_cloud(asset, source, splats, size_mm, up, report) if clouds else None
     report("write", 0.0, "")
-    if meshes:
-        units = source.suffix.lower() in UNITLESS and source.is_file()
-        written += save_together(asset, meshes, size_mm or None, up or "y", force, keep_units=units)
+    written = save_together(asset, meshes, size_mm, up, force, keep_units=keep_units) if meshes else []
     if cloud is not None:
         written += save_splats(clouds, cloud, force)
     report("write", 1.0, "")
@@ -116,7 +122,7 @@ def splat_cloud(
     """
     if isinstance(asset, Mesh):
         raise InputError(f"{source} has no colours: its splats would show nothing but an outline", "img23d refine --photo paints a mesh")
-    stood = placed(asset, "glb", size_mm or None, up)
+    stood = placed(asset, "glb", size_mm, up)
     assert isinstance(stood, TexturedMesh)
     options = Splatting() if count is None else Splatting(count=count)
     with repeatable(stood.mesh.vertices.device):

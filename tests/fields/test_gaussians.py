@@ -32,7 +32,7 @@ def test_matrices_and_quaternions_are_one_rotation():
     assert torch.allclose(torch.linalg.det(matrices), torch.ones(len(turns), dtype=torch.float64))
     assert torch.allclose(rotation_matrices(quaternion(matrices)), matrices, atol=1e-9)
     quarter = rotation_matrices(torch.tensor([[1.0, 0, 0, 1]]))[0]
-    assert torch.allclose(quarter @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6), "a quarter turn about z, anticlockwise"
+    assert torch.allclose(quarter @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6), "anticlockwise about z"
 
 
 def test_a_moved_cloud_looks_the_same_to_a_moved_camera():

@@ -29,7 +29,8 @@ def test_a_ply_has_the_properties_of_the_authors_in_their_order():
     header, _, body = splat_ply_bytes(cloud(3)).partition(b"end_header\n")
     lines = header.decode().splitlines()
     assert lines[:2] == ["ply", "format binary_little_endian 1.0"] and "element vertex 3" in lines
-    names = "x y z nx ny nz f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"]
+    names += ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
     assert [line.split()[1:] for line in lines if line.startswith("property")] == [["float", name] for name in names]
     rows = np.frombuffer(body, "<f4").reshape(3, 17)
     made = cloud(3)

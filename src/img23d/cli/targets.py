@@ -18,10 +18,10 @@ def mesh_formats(out: Path | None, given: Sequence[str], default: str = "glb", k
     formats = chosen_formats(list(given), known)
     if out is None or is_folder(out):
         return tuple(formats) or (default,)
-    suffix = format_of(out, known)
+    suffix = format_of(out, (*known, *SPLATS))
+    if suffix in SPLATS and suffix not in known:
+        raise ConfigError(f"--out {out}: splats are made of a finished result", f"img23d export RUN --out {out}")
     if not suffix:
-        if format_of(out, SPLATS):
-            raise ConfigError(f"--out {out}: splats are made of a finished result", f"img23d export RUN --out {out}")
         raise ConfigError(f"--out {out}: unknown format {out.suffix!r}", f"end it in .{', .'.join(known)}, or name a folder")
     return tuple(dict.fromkeys([suffix, *formats]))
 

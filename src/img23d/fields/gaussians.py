@@ -48,7 +48,7 @@ class Gaussians:
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, chosen: Tensor) -> Gaussians:
+    def __getitem__(self, chosen: Tensor | slice) -> Gaussians:
         return Gaussians(*(value[chosen] for value in vars(self).values()))
 
     @property

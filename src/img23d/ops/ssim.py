@@ -23,8 +23,8 @@ def ssim(made: Tensor, true: Tensor) -> Tensor:
     Reference: Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity (2004), equation 13.
     """
     a, b = made.permute(2, 0, 1)[None], true.permute(2, 0, 1)[None]
-    layers = _blurred(torch.cat([a, b, a * a, b * b, a * b]))
-    mean_a, mean_b, square_a, square_b, product = layers.unbind(0)
+    mean_a, square_a, product = _blurred(torch.cat([a, a * a, a * b])).unbind(0)
+    mean_b, square_b = _blurred(torch.cat([b, b * b])).unbind(0)  # apart: of the truth no gradient is wanted
     spread = square_a - mean_a**2 + square_b - mean_b**2
     together = product - mean_a * mean_b
     likeness = (2 * mean_a * mean_b + STABLE_MEAN) * (2 * together + STABLE_SPREAD)

@@ -15,13 +15,14 @@ from img23d.fields.gaussians import Gaussians, quaternion, to_harmonics
 from img23d.io.asset_views import AssetViews, draw_asset
 from img23d.io.textures import sample
 from img23d.ops.adam import Adam
+from img23d.ops.interpolate import fragments, to_image
 from img23d.ops.normals import face_normals
 from img23d.ops.raster import Rasterizer
 from img23d.ops.scatter import scatter
-from img23d.ops.splat import composite_tiles
+from img23d.ops.splat import Composite, composite_tiles
 from img23d.ops.ssim import ssim
 from img23d.options import option
-from img23d.scene import Cameras, TexturedMesh
+from img23d.scene import Cameras, Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
 
 Progress = Callable[[float, str], None]
@@ -35,10 +36,16 @@ OPACITY = 0.95
 """Of a fresh Gaussian."""
 FAINT = 0.005
 """Opacity at which a Gaussian is not worth its bytes."""
+BEHIND = 0.02
+"""How far behind the nearest surface a point must lie to be hidden, radii of the object: a pixel's depth is that of its centre."""
+SIGHT = 256
+"""Pixels of the side of the pictures that tell what is hidden."""
 LIKENESS = 0.2
 """Share of structural similarity in the loss; absolute difference has the rest."""
 RATES = {"points": 5e-4, "log_scales": 1e-2, "rotations": 2e-3, "opacity_logits": 5e-2, "harmonics": 2e-2}
 """First learning rates. Those of the paper serve tens of thousands of steps from a poor start; here are hundreds from a good one."""
+BATCH = 4
+"""Pictures drawn at a time."""
 SCATTERED, PICTURES_DONE = 0.05, 0.3
 """Shares of the time that are over before the pictures are drawn, and before the fit begins."""
 
@@ -53,7 +60,7 @@ class Splatting:
 
     count: int = option(20_000, "Gaussians, at most", 100, 1_000_000)
     steps: int = option(240, "steps of the fit; 0 leaves the Gaussians flat on the surface", 0, 100_000)
-    views: int = option(32, "pictures of the mesh, from all sides", 1, 1000)
+    views: int = option(24, "pictures of the mesh, from all sides", 1, 1000)
     size: int = option(512, "side of a picture", 64, 4096, "px")
     window: int = option(256, "side of the part of a picture that a step sees", 32, 4096, "px")
 
@@ -78,9 +85,13 @@ def splats_of(asset: TexturedMesh, options: Splatting, rasterizer: Rasterizer, p
     radius = float((vertices - middle).norm(dim=1).max())
     near = asset.moved(1 / radius, (-middle / radius).tolist())
     progress(0.0, "scatter")
+    cameras = all_sides(options.views).to(vertices.device)
     cloud = flat_on(near, options.count, seed)
+    seen = visible(cloud.points, near.mesh, cameras, rasterizer)
+    if not bool(seen.all()):  # what is inside is left out, and its share spent on the outside
+        cloud = flat_on(near, round(options.count * len(seen) / max(int(seen.sum()), 1)), seed)
+        cloud = cloud[visible(cloud.points, near.mesh, cameras, rasterizer)][: options.count]
     if options.steps:
-        cameras = all_sides(options.views).to(vertices.device)
         cloud = fitted_to(cloud, pictures_of(near, cameras, options.size, rasterizer, progress), cameras, options, progress, seed)
     return cloud.moved(radius, middle)
 
@@ -98,11 +109,11 @@ def all_sides(count: int, first: float = 0.5) -> Cameras:
 
 
 def pictures_of(asset: TexturedMesh, cameras: Cameras, size: int, rasterizer: Rasterizer, progress: Progress = silent) -> AssetViews:
-    """Square pictures of a mesh, drawn one by one: at once they would take gigabytes."""
+    """Square pictures of a mesh, drawn a few at a time: at once they would take gigabytes."""
     drawn = []
-    for view in range(len(cameras)):
-        drawn.append(draw_asset(asset, cameras[view : view + 1], size, size, rasterizer))
-        progress(SCATTERED + (PICTURES_DONE - SCATTERED) * (view + 1) / len(cameras), "pictures")
+    for first in range(0, len(cameras), BATCH):
+        drawn.append(draw_asset(asset, cameras[first : first + BATCH], size, size, rasterizer))
+        progress(SCATTERED + (PICTURES_DONE - SCATTERED) * first / len(cameras), "pictures")
     return AssetViews(*(torch.cat([getattr(views, name) for views in drawn]) for name in ("rgb", "normal", "mask")))
 
 
@@ -123,6 +134,18 @@ def flat_on(asset: TexturedMesh, count: int, seed: int = 0) -> Gaussians:
     return Gaussians(points, scales.log(), quaternion(turn), torch.logit(torch.full_like(width, OPACITY)), to_harmonics(rgb))
 
 
+def visible(points: Tensor, mesh: Mesh, cameras: Cameras, rasterizer: Rasterizer) -> Tensor:
+    """(N,) whether any of the cameras sees points (N, 3) of a mesh's surface; all of them, where none sees any."""
+    found = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for view in range(len(cameras)):
+        corners, place = (cameras[view : view + 1].project(some) for some in (mesh.vertices, points))
+        hits = fragments(rasterizer.face_ids(corners, mesh.faces, SIGHT, SIGHT), corners, mesh.faces)
+        nearest = to_image(hits, 1 / hits.depth)[0]  # 0 where nothing is hit
+        column, row = (place[0, :, :2] * SIGHT).long().clamp(0, SIGHT - 1).unbind(-1)
+        found |= nearest[row, column] * (place[0, :, 2] - BEHIND) < 1
+    return found if bool(found.any()) else ~found
+
+
 def fitted_to(
     cloud: Gaussians, views: AssetViews, cameras: Cameras, options: Splatting, progress: Progress = silent, seed: int = 0
 ) -> Gaussians:  # fmt: skip
@@ -140,13 +163,12 @@ def fitted_to(
         seed: of views, windows and backgrounds.
 
     Returns:
-        The cloud without Gaussians that no step drew or that are too faint.
+        The cloud without those Gaussians that have become too faint.
     """
     leaves = {name: value.clone().requires_grad_() for name, value in vars(cloud).items()}
     adam = Adam([{"params": [leaf], "lr": RATES[name], "eps": 1e-15} for name, leaf in leaves.items()], (0.9, 0.999), options.steps, 0.0)
     generator = torch.Generator().manual_seed(seed)
-    together = composite if cloud.points.device.type == "cpu" else composite_tiles
-    drawn = torch.zeros(len(cloud), dtype=torch.bool, device=cloud.points.device)
+    together = fastest(cloud)
     side = min(options.window, options.size)
     order: list[int] = []
     for step in range(options.steps):
@@ -161,12 +183,15 @@ def fitted_to(
         picture, truth = on(background, rgb[0], coverage[0]), on(background, views.rgb[here], views.mask[here])
         loss = (1 - LIKENESS) * (picture - truth).abs().mean() + LIKENESS * (1 - ssim(picture, truth))
         loss.backward()  # type: ignore[no-untyped-call]
-        if leaves["harmonics"].grad is not None:
-            drawn |= (leaves["harmonics"].grad != 0).any(1)
         adam.step()
         progress(PICTURES_DONE + (1 - PICTURES_DONE) * (step + 1) / options.steps, f"{step + 1}/{options.steps}")
     found = Gaussians(**{name: leaf.detach() for name, leaf in leaves.items()})
-    return found[drawn & (found.opacity > FAINT)]
+    return found[found.opacity > FAINT]
+
+
+def fastest(cloud: Gaussians) -> Composite:
+    """What puts ellipses together where the cloud is."""
+    return composite if cloud.points.device.type == "cpu" else composite_tiles
 
 
 def window(camera: Cameras, size: int, left: int, top: int, side: int) -> Cameras:
