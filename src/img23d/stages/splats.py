@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from img23d.backends.splat_numba import composite
 from img23d.fields.gaussians import Gaussians, quaternion, to_harmonics
-from img23d.io.asset_views import AssetViews, draw_asset
+from img23d.io.asset_views import draw_asset
 from img23d.io.textures import sample
 from img23d.ops.adam import Adam
 from img23d.ops.interpolate import fragments, to_image
@@ -44,8 +44,6 @@ LIKENESS = 0.2
 """Share of structural similarity in the loss; absolute difference has the rest."""
 RATES = {"points": 5e-4, "log_scales": 1e-2, "rotations": 2e-3, "opacity_logits": 5e-2, "harmonics": 2e-2}
 """First learning rates. Those of the paper serve tens of thousands of steps from a poor start; here are hundreds from a good one."""
-BATCH = 4
-"""Pictures drawn at a time."""
 SCATTERED, PICTURES_DONE = 0.05, 0.3
 """Shares of the time that are over before the pictures are drawn, and before the fit begins."""
 
@@ -59,7 +57,7 @@ class Splatting:
     """How a cloud is made."""
 
     count: int = option(20_000, "Gaussians, at most", 100, 1_000_000)
-    steps: int = option(240, "steps of the fit; 0 leaves the Gaussians flat on the surface", 0, 100_000)
+    steps: int = option(200, "steps of the fit; 0 leaves the Gaussians flat on the surface", 0, 100_000)
     views: int = option(24, "pictures of the mesh, from all sides", 1, 1000)
     size: int = option(512, "side of a picture", 64, 4096, "px")
     window: int = option(256, "side of the part of a picture that a step sees", 32, 4096, "px")
@@ -108,13 +106,23 @@ def all_sides(count: int, first: float = 0.5) -> Cameras:
     return orbit_degrees((steps * GOLDEN_ANGLE_DEG % 360).tolist(), elevation.tolist(), DISTANCE, FOV_DEG)
 
 
-def pictures_of(asset: TexturedMesh, cameras: Cameras, size: int, rasterizer: Rasterizer, progress: Progress = silent) -> AssetViews:
-    """Square pictures of a mesh, drawn a few at a time: at once they would take gigabytes."""
-    drawn = []
-    for first in range(0, len(cameras), BATCH):
-        drawn.append(draw_asset(asset, cameras[first : first + BATCH], size, size, rasterizer))
-        progress(SCATTERED + (PICTURES_DONE - SCATTERED) * first / len(cameras), "pictures")
-    return AssetViews(*(torch.cat([getattr(views, name) for views in drawn]) for name in ("rgb", "normal", "mask")))
+@dataclass(frozen=True)
+class Pictures:
+    """V pictures of a mesh: (V, H, W, 3) sRGB on black and (V, H, W) coverage."""
+
+    rgb: Tensor
+    mask: Tensor
+
+
+def pictures_of(asset: TexturedMesh, cameras: Cameras, size: int, rasterizer: Rasterizer, progress: Progress = silent) -> Pictures:
+    """Square pictures of a mesh, unlit, drawn one by one: at once they would take gigabytes."""
+    rgb, mask = [], []
+    for view in range(len(cameras)):
+        drawn = draw_asset(asset, cameras[view : view + 1], size, size, rasterizer)
+        rgb.append(drawn.rgb)
+        mask.append(drawn.mask)
+        progress(SCATTERED + (PICTURES_DONE - SCATTERED) * view / len(cameras), "pictures")
+    return Pictures(torch.cat(rgb), torch.cat(mask))
 
 
 def flat_on(asset: TexturedMesh, count: int, seed: int = 0) -> Gaussians:
@@ -147,7 +155,7 @@ def visible(points: Tensor, mesh: Mesh, cameras: Cameras, rasterizer: Rasterizer
 
 
 def fitted_to(
-    cloud: Gaussians, views: AssetViews, cameras: Cameras, options: Splatting, progress: Progress = silent, seed: int = 0
+    cloud: Gaussians, views: Pictures, cameras: Cameras, options: Splatting, progress: Progress = silent, seed: int = 0
 ) -> Gaussians:  # fmt: skip
     """Fit a cloud to pictures of an object.
 
