@@ -40,9 +40,9 @@ def test_a_single_gaussian_is_its_closed_form(composite):
     y, x = torch.meshgrid(-middle, middle, indexing="ij")  # y up, as the camera has it
     # Sigma' = R diag R^T + 0.3 I has the same axes: 30 degrees anticlockwise.
     along, across = x * math.cos(angle) + y * math.sin(angle), -x * math.sin(angle) + y * math.cos(angle)
-    exponent = along**2 / ((wide * pixels) ** 2 + BLUR) + across**2 / ((high * pixels) ** 2 + BLUR)
+    exponent = along**2 / ((wide * pixels) ** 2 + 0.3) + across**2 / ((high * pixels) ** 2 + 0.3)
     alpha = 0.8 * torch.exp(-0.5 * exponent)
-    alpha = torch.where(alpha < FAINTEST, 0.0, alpha)
+    alpha = torch.where(alpha < 1 / 255, 0.0, alpha)
     assert torch.allclose(coverage[0], alpha, atol=1e-5)
     assert torch.allclose(image[0], alpha[..., None] * torch.tensor([0.9, 0.5, 0.1], dtype=torch.float64), atol=1e-5)
     assert coverage.max() > 0.79 and (alpha == 0).any()

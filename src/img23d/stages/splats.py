@@ -36,7 +36,7 @@ OPACITY = 0.95
 """Of a fresh Gaussian."""
 FAINT = 0.005
 """Opacity at which a Gaussian is not worth its bytes."""
-BEHIND = 0.02
+BEHIND = 0.01
 """How far behind the nearest surface a point must lie to be hidden, radii of the object: a pixel's depth is that of its centre."""
 SIGHT = 256
 """Pixels of the side of the pictures that tell what is hidden."""
