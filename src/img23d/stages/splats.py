@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from img23d.backends.splat_numba import composite
 from img23d.fields.gaussians import Gaussians, quaternion, to_harmonics
 from img23d.io.asset_views import draw_asset
 from img23d.io.textures import sample
@@ -199,7 +198,11 @@ def fitted_to(
 
 def fastest(cloud: Gaussians) -> Composite:
     """What puts ellipses together where the cloud is."""
-    return composite if cloud.points.device.type == "cpu" else composite_tiles
+    if cloud.points.device.type != "cpu":
+        return composite_tiles
+    from img23d.backends.splat_numba import composite  # loads numba, which other formats do without
+
+    return composite
 
 
 def window(camera: Cameras, size: int, left: int, top: int, side: int) -> Cameras:
