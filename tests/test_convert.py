@@ -190,7 +190,7 @@ def test_splats_of_a_mesh_stand_where_its_glb_stands(asset: TexturedMesh, tmp_pa
 
 def test_splats_of_a_finished_run(run: Path, tmp_path: Path, quick_splats: None) -> None:
     assert convert(run, [tmp_path / "a.splat"], splats=100) == [tmp_path / "a.splat"]
-    assert (tmp_path / "a.splat").stat().st_size == 3200
+    assert 90 <= (tmp_path / "a.splat").stat().st_size / 32 <= 100, "two views see nearly all of a ball"
 
 
 def test_a_mesh_without_colours_has_no_splats(asset: TexturedMesh, tmp_path: Path, quick_splats: None) -> None:
