@@ -12,7 +12,7 @@ from img23d.fields.gaussians import Gaussians
 from img23d.ops.splat import rotation_matrices
 from img23d.scene import Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
-from img23d.stages.splats import Splatting, all_sides, flat_on, on, pictures_of, splats_of, window
+from img23d.stages.splats import SIGHTS, Splatting, all_sides, flat_on, on, pictures_of, splats_of, visible, window
 
 RASTERIZER = choose_rasterizer("numba")
 SMALL = Splatting(count=400, steps=100, views=8, size=64, window=48)
@@ -82,6 +82,20 @@ def test_what_no_view_shows_is_left_out():
     assert int((fresh.points.norm(dim=1) < 0.6).sum()) > 150
     assert cloud.points.norm(dim=1).min() > 0.8
     assert 950 <= len(cloud) <= 1000, "the share of the inner ball goes to the outer one"
+
+
+def test_the_floor_of_a_deep_cup_is_seen():
+    """It shows only to eyes within 18 degrees of the axis."""
+    wall = trimesh.creation.annulus(0.5, 0.6, 1.6)
+    floor = trimesh.creation.cylinder(0.55, 0.05)
+    floor.apply_translation((0, 0, -0.7))
+    made = trimesh.util.concatenate([wall, floor])
+    made.apply_transform(trimesh.transformations.rotation_matrix(0.7, (1, 0.3, 0)))
+    mesh = Mesh(torch.tensor(made.vertices, dtype=torch.float32), torch.tensor(made.faces, dtype=torch.int64))
+    middle = torch.tensor(
+        trimesh.transform_points([[0.1, 0, -0.675], [0, 0, -0.7]], trimesh.transformations.rotation_matrix(0.7, (1, 0.3, 0)))
+    )
+    assert visible(middle.float(), mesh, all_sides(SIGHTS), RASTERIZER).tolist() == [True, False], "its top, and not its inside"
 
 
 def test_a_window_is_a_part_of_the_picture():

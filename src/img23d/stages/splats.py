@@ -37,8 +37,8 @@ FAINT = 0.005
 """Opacity at which a Gaussian is not worth its bytes."""
 BEHIND = 0.01
 """How far behind the nearest surface a point must lie to be hidden, radii of the object: a pixel's depth is that of its centre."""
-SIGHT = 256
-"""Pixels of the side of the pictures that tell what is hidden."""
+SIGHTS, SIGHT = 120, 256
+"""Views that tell what is hidden, and the pixels of their side; the fit's own few views do not see the floor of a mug."""
 LIKENESS = 0.2
 """Share of structural similarity in the loss; absolute difference has the rest."""
 RATES = {"points": 5e-4, "log_scales": 1e-2, "rotations": 2e-3, "opacity_logits": 5e-2, "harmonics": 2e-2}
@@ -82,13 +82,14 @@ def splats_of(asset: TexturedMesh, options: Splatting, rasterizer: Rasterizer, p
     radius = float((vertices - middle).norm(dim=1).max())
     near = asset.moved(1 / radius, (-middle / radius).tolist())
     progress(0.0, "scatter")
-    cameras = all_sides(options.views).to(vertices.device)
+    sights = all_sides(SIGHTS).to(vertices.device)
     cloud = flat_on(near, options.count, seed)
-    seen = visible(cloud.points, near.mesh, cameras, rasterizer)
+    seen = visible(cloud.points, near.mesh, sights, rasterizer)
     if not bool(seen.all()):  # what is inside is left out, and its share spent on the outside
         cloud = flat_on(near, round(options.count * len(seen) / max(int(seen.sum()), 1)), seed)
-        cloud = cloud[visible(cloud.points, near.mesh, cameras, rasterizer)][: options.count]
+        cloud = cloud[visible(cloud.points, near.mesh, sights, rasterizer)][: options.count]
     if options.steps:
+        cameras = all_sides(options.views).to(vertices.device)
         cloud = fitted_to(cloud, pictures_of(near, cameras, options.size, rasterizer, progress), cameras, options, progress, seed)
     return cloud.moved(radius, middle)
 
