@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from img23d.config import Config
 from img23d.convert import convert, fewer_faces, step_folder
 from img23d.errors import InputError, OutputError
 from img23d.io.meshes import load_mesh, save_mesh
+from img23d.io.splats import load_splats
 from img23d.ops.topology import is_closed_manifold
 from img23d.record import Given, Targets, keep
 from img23d.scene import Mesh, TexturedMesh
 from img23d.stages import artifacts
+from img23d.stages.splats import Splatting
 
 SIZE = 64
 
@@ -156,3 +159,50 @@ def test_a_normal_map_that_is_left_out_is_told(asset: TexturedMesh, tmp_path: Pa
     assert not warnings
     convert(path, [tmp_path / "small.glb"], texture_size=128, warnings=warnings)
     assert len(warnings) == 1 and "normal map" in warnings[0]
+
+
+@pytest.fixture
+def quick_splats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Splats of few steps and small pictures."""
+    monkeypatch.setattr("img23d.convert.Splatting", partial(Splatting, steps=3, views=2, size=48, window=32))
+
+
+def test_splats_of_a_mesh_stand_where_its_glb_stands(asset: TexturedMesh, tmp_path: Path, quick_splats: None) -> None:
+    source = save_mesh(tmp_path / "ball.glb", asset.moved(1.0, (0, 3, 1)))[0]
+    targets = [tmp_path / "out.splat.ply", tmp_path / "out.splat", tmp_path / "out.glb"]
+    stages: list[str] = []
+    report = lambda stage, part, text: stages.append(stage)  # noqa: E731
+    written = convert(source, targets, size_mm=500, up="z", splats=150, report=report)
+    assert set(written) == set(targets) and "splats" in stages
+    glb = load_mesh(tmp_path / "out.glb")
+    assert isinstance(glb, TexturedMesh)
+    low, high = glb.mesh.vertices.amin(0), glb.mesh.vertices.amax(0)
+    assert float((high - low).amax()) == pytest.approx(0.5, abs=1e-3), "metres, as in glTF"
+    for path in targets[:2]:
+        cloud = load_splats(path)
+        assert len(cloud) == 150
+        assert torch.allclose(cloud.points.amin(0), low, atol=0.05) and torch.allclose(cloud.points.amax(0), high, atol=0.05)
+        # The texture is the position before it was turned: (x, y, z) has become (x, -z, y), half a metre instead of two wide.
+        place = (cloud.points - (low + high) / 2) / 0.25
+        said = (cloud.rgb * 2 - 1)[:, [0, 2, 1]] * torch.tensor([1.0, -1, 1])
+        assert float((place - said).abs().mean()) < 0.12
+
+
+def test_splats_of_a_finished_run(run: Path, tmp_path: Path, quick_splats: None) -> None:
+    assert convert(run, [tmp_path / "a.splat"], splats=100) == [tmp_path / "a.splat"]
+    assert (tmp_path / "a.splat").stat().st_size == 3200
+
+
+def test_a_mesh_without_colours_has_no_splats(asset: TexturedMesh, tmp_path: Path, quick_splats: None) -> None:
+    source = save_mesh(tmp_path / "ball.stl", asset.mesh)[0]
+    with pytest.raises(InputError, match="has no colours"):
+        convert(source, [tmp_path / "a.splat", tmp_path / "a.glb"])
+    assert not (tmp_path / "a.glb").exists()
+
+
+def test_splats_are_not_replaced_unasked(asset: TexturedMesh, tmp_path: Path, quick_splats: None) -> None:
+    source = save_mesh(tmp_path / "ball.glb", asset)[0]
+    (tmp_path / "a.splat").write_bytes(b"old")
+    with pytest.raises(OutputError, match="already there"):
+        convert(source, [tmp_path / "a.splat", tmp_path / "a.obj"], splats=100)
+    assert (tmp_path / "a.splat").read_bytes() == b"old" and not (tmp_path / "a.obj").exists()

@@ -9,10 +9,13 @@ from typing import Literal
 
 import torch
 
+from img23d.backends.rasterizers import choose_rasterizer
 from img23d.backends.threads import repeatable
 from img23d.errors import InputError
+from img23d.fields.gaussians import Gaussians
 from img23d.io.files import check_output
-from img23d.io.meshes import UNITLESS, load_mesh, save_together
+from img23d.io.meshes import UNITLESS, load_mesh, placed, save_together
+from img23d.io.splats import save_splats, splat_suffix
 from img23d.ops.crease import crease_normals
 from img23d.ops.decimate import decimate
 from img23d.ops.texture_transfer import transfer_texture
@@ -20,6 +23,7 @@ from img23d.record import Reopened, reopen
 from img23d.run import stage_seed
 from img23d.scene import Mesh, TexturedMesh
 from img23d.stages import artifacts
+from img23d.stages.splats import Splatting, splats_of
 
 Report = Callable[[str, float, str], None]
 ROOM = 64  # texels along each side of a new texture, at least: a mesh of one colour may have had a picture of two
@@ -37,6 +41,7 @@ def convert(
     texture_size: int | None = None,
     size_mm: float | None = None,
     up: Literal["y", "z"] | None = None,
+    splats: int | None = None,
     force: bool = False,
     report: Report = silent,
     warnings: list[str] | None = None,
@@ -48,12 +53,13 @@ def convert(
 
     Args:
         source: a run folder or a mesh file.
-        targets: files to write; their suffixes are their formats.
+        targets: files to write; their suffixes are their formats: those of meshes, and `img23d.io.splats.SUFFIXES`.
         faces: largest number of faces; None keeps all.
         texture_size: side of the texture, px; None keeps it. The photo is projected anew for a run, the texture resampled for a mesh.
         size_mm: length of the longest side; None takes the run's own option, for a mesh its own units (STL from glTF, which is in
             metres: 100 mm).
         up: which axis points up in the files; None takes the run's own option, y for a mesh.
+        splats: how many Gaussians a splat cloud has; None takes the default of `Splatting`.
         force: replace files that are there.
         report: called with (stage, fraction 0..1, text).
         warnings: gets a line for everything that was left out.
@@ -62,7 +68,7 @@ def convert(
         All files that were written, those that belong to a target (materials, pictures) before it.
 
     Raises:
-        InputError: no run folder, an unfinished run, or an unreadable mesh.
+        InputError: no run folder, an unfinished run, an unreadable mesh, or splats wanted of one without colours.
         OutputError: a file that cannot be written, or is there.
     """
     for target in targets:
@@ -78,11 +84,51 @@ def convert(
         if isinstance(loaded, TexturedMesh) and loaded.normal_map is not None and asset is not loaded and warnings is not None:
             warnings.append(f"the normal map of {source.name} belongs to its old texture coordinates: it is left out")
         asset = with_normals(asset)
-    report("write", 0.0, "")
     units = source.suffix.lower() in UNITLESS and source.is_file()
-    written = save_together(asset, targets, size_mm or None, up or "y", force, keep_units=units)
+    return _written(asset, source, targets, size_mm or None, up or "y", splats, force, units, report)
+
+
+def _written(
+    asset: TexturedMesh | Mesh, source: Path, targets: Sequence[Path], size_mm: float | None, up: Literal["y", "z"],
+    splats: int | None, force: bool, keep_units: bool, report: Report,
+) -> list[Path]:  # fmt: skip
+    """Write meshes and splats; nothing is written before all of it is made."""
+    meshes = [target for target in targets if not splat_suffix(target)]
+    clouds = [target for target in targets if splat_suffix(target)]
+    cloud = splat_cloud(asset, source, splats, size_mm, up, report) if clouds else None
+    report("write", 0.0, "")
+    written = save_together(asset, meshes, size_mm, up, force, keep_units=keep_units) if meshes else []
+    if cloud is not None:
+        written += save_splats(clouds, cloud, force)
     report("write", 1.0, "")
     return written
+
+
+def splat_cloud(
+    asset: TexturedMesh | Mesh, source: Path, count: int | None, size_mm: float | None, up: Literal["y", "z"], report: Report = silent
+) -> Gaussians:
+    """A cloud of splats that looks like a mesh, in the units and axes of its GLB.
+
+    Args:
+        asset: the mesh.
+        source: where it is from, for the message.
+        count: how many Gaussians; None takes the default.
+        size_mm: length of its longest side, written in metres as in glTF; None keeps its units.
+        up: which axis points up.
+        report: called with (stage, fraction 0..1, text).
+
+    Raises:
+        InputError: the mesh has no colours.
+    """
+    if isinstance(asset, Mesh):
+        raise InputError(f"{source} has no colours: its splats would show nothing but an outline", "img23d refine --photo paints a mesh")
+    stood = placed(asset, "glb", size_mm, up)
+    assert isinstance(stood, TexturedMesh)
+    options = Splatting() if count is None else Splatting(count=count)
+    with repeatable(stood.mesh.vertices.device):
+        return splats_of(
+            stood, options, choose_rasterizer("auto", stood.mesh.vertices.device), lambda part, text: report("splats", part, text)
+        )
 
 
 def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int | None, report: Report = silent) -> TexturedMesh:

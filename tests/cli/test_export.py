@@ -42,6 +42,9 @@ def converted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         (["mug.v2.glb", "-o", "results", "-f", "obj"], ["results/mug.v2.obj"]),
         (["mug.run", "-f", "stl"], ["mug.stl"]),
         (["mug.run"], ["mug.glb"]),
+        (["mug.run", "-f", "splat,splat.ply,glb"], ["mug.splat", "mug.splat.ply", "mug.glb"]),
+        (["mug.v2.glb", "-o", "x.v3.splat.ply", "-f", "splat"], ["x.v3.splat.ply", "x.v3.splat"]),
+        (["mug.v2.glb", "-o", "x.SPLAT"], ["x.splat"]),
         (["results/cup", "-f", "obj"], ["results/cup/cup.obj"]),
     ],
 )
@@ -53,10 +56,10 @@ def test_files_go_beside_the_source_unless_told_otherwise(run: Any, converted: l
 
 
 def test_options_are_handed_on(run: Any, converted: list[Any]) -> None:
-    arguments = ["--faces", 900, "--texture-size", 512, "--size-mm", 80, "--up", "z", "--force"]
-    result = run("export", "mug.run", "-o", "x.obj", *arguments)
-    assert converted[0][2] == {"faces": 900, "texture_size": 512, "size_mm": 80.0, "up": "z", "force": True, "warnings": []}
-    assert result.stdout == "x.obj  5 B\n"
+    arguments = ["--faces", 900, "--texture-size", 512, "--size-mm", 80, "--up", "z", "--splats", 500, "--force"]
+    result = run("export", "mug.run", "-o", "x.splat", *arguments)
+    assert converted[0][2] == {"faces": 900, "texture_size": 512, "size_mm": 80.0, "up": "z", "splats": 500, "force": True, "warnings": []}
+    assert result.stdout == "x.splat  5 B\n"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,8 @@ def test_options_are_handed_on(run: Any, converted: list[Any]) -> None:
         (["mug.run", "--size-mm", "0"], 2, "--size-mm 0 is not a length up to a kilometre"),
         (["mug.run", "--faces", "3"], 2, "--faces 3 is less than any closed mesh has"),
         (["mug.run", "--format", "fbx"], 2, "unknown format 'fbx'"),
+        (["mug.run", "-f", "splat", "--splats", "99"], 2, "--splats 99 is outside 100..1000000"),
+        (["mug.run", "--splats", "500"], 2, "--splats is of a format that is not asked for"),
         (["mug.v2.glb"], 2, "mug.v2.glb would be replaced by itself"),
     ],
 )

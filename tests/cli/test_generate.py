@@ -89,6 +89,8 @@ def test_out_and_format_choose_the_files(pretend: Any, run: Any, photos: Path, a
     ("arguments", "message", "hint"),
     [
         (["mug.png", "--out", "x.fbx"], "unknown format '.fbx'", "end it in .glb"),
+        (["mug.png", "--out", "x.splat.ply"], "splats are made of a finished result", "img23d export RUN --out x.splat.ply"),
+        (["mug.png", "--format", "splat"], "splat is made of a finished result", "img23d export RUN --format splat"),
         (["mug.png", "--format", "usd"], "unknown format 'usd'", "--format glb or gltf"),
         (["mug.png", "shoe.JPG", "--out", "x.glb"], "is one file for 2 photos", "--out results"),
         (["mug.png", "shoe.JPG", "--mask", "m.png"], "belong to one photo", "img23d batch"),

@@ -10,6 +10,8 @@ import typer
 from img23d.errors import ConfigError
 
 FORMATS = ("glb", "gltf", "obj", "ply", "stl")
+SPLATS = ("splat", "splat.ply")
+"""Formats of Gaussian splats, which only export makes: of a finished result."""
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE|DIR", help="A file, whose suffix is its format, or a folder.")]
 Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE", help="A name (img23d presets lists them), or a YAML file.")]
@@ -31,6 +33,10 @@ SideViews = Annotated[
 ]
 Elevation = Annotated[float | None, typer.Option("--elevation", metavar="DEGREES", help="Height of the camera above the horizon.")]
 Formats = Annotated[list[str], typer.Option("--format", "-f", metavar="NAME", help=f"{', '.join(FORMATS)}; may repeat, or a comma list.")]
+AllFormats = Annotated[
+    list[str], typer.Option("--format", "-f", metavar="NAME", help=f"{', '.join(FORMATS + SPLATS)}; may repeat, or a comma list.")
+]
+SplatCount = Annotated[int | None, typer.Option("--splats", metavar="N", help="Gaussians of a splat cloud, at most.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and the paths that were written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON for each photo.")]
@@ -48,7 +54,7 @@ def overrides(settings: list[str], **flags: object) -> list[str]:
     return [*settings, *(f"{key.replace('__', '.')}={value}" for key, value in flags.items() if value is not None)]
 
 
-def chosen_formats(given: list[str]) -> list[str]:
+def chosen_formats(given: list[str], known: tuple[str, ...] = FORMATS) -> list[str]:
     """The formats of ``--format``, which may repeat or hold a comma list, each once and in order.
 
     Raises:
@@ -56,8 +62,10 @@ def chosen_formats(given: list[str]) -> list[str]:
     """
     names = [name.strip().lower().lstrip(".") for item in given for name in item.split(",") if name.strip()]
     for name in names:
-        if name not in FORMATS:
-            raise ConfigError(f"unknown format {name!r}", f"--format {' or '.join(FORMATS)}")
+        if name in SPLATS and name not in known:
+            raise ConfigError(f"{name} is made of a finished result", f"img23d export RUN --format {name}")
+        if name not in known:
+            raise ConfigError(f"unknown format {name!r}", f"--format {' or '.join(known)}")
     return list(dict.fromkeys(names))
 
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from img23d.cli.options import FORMATS, chosen_formats
+from img23d.cli.options import FORMATS, SPLATS, chosen_formats
 from img23d.errors import ConfigError, OutputError
 
 
-def mesh_formats(out: Path | None, given: Sequence[str], default: str = "glb") -> tuple[str, ...]:
+def mesh_formats(out: Path | None, given: Sequence[str], default: str = "glb", known: tuple[str, ...] = FORMATS) -> tuple[str, ...]:
     """The formats to write, the one of ``--out FILE`` first.
 
     Raises:
         ConfigError: a format that cannot be written.
     """
-    formats = chosen_formats(list(given))
+    formats = chosen_formats(list(given), known)
     if out is None or is_folder(out):
         return tuple(formats) or (default,)
-    suffix = out.suffix.lower().lstrip(".")
-    if suffix not in FORMATS:
-        raise ConfigError(f"--out {out}: unknown format {out.suffix!r}", f"end it in .{', .'.join(FORMATS)}, or name a folder")
+    suffix = format_of(out, (*known, *SPLATS))
+    if suffix in SPLATS and suffix not in known:
+        raise ConfigError(f"--out {out}: splats are made of a finished result", f"img23d export RUN --out {out}")
+    if not suffix:
+        raise ConfigError(f"--out {out}: unknown format {out.suffix!r}", f"end it in .{', .'.join(known)}, or name a folder")
     return tuple(dict.fromkeys([suffix, *formats]))
+
+
+def format_of(out: Path, known: tuple[str, ...] = FORMATS) -> str:
+    """The format that a file name ends in, the longest one, or an empty string."""
+    return max((name for name in known if out.name.lower().endswith(f".{name}")), key=len, default="")
 
 
 def is_folder(out: Path) -> bool:

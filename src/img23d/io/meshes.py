@@ -20,7 +20,7 @@ from img23d.io.stl import stl_bytes
 from img23d.run import readable_stem
 from img23d.scene import Mesh, TexturedMesh
 
-__all__ = ["FORMATS", "load_mesh", "mesh_format", "save_mesh", "save_together"]
+__all__ = ["FORMATS", "load_mesh", "mesh_format", "placed", "save_mesh", "save_together"]
 
 FORMATS = ("glb", "gltf", "obj", "ply", "stl")
 PRINT_SIZE_MM = 100.0
@@ -77,9 +77,9 @@ def save_mesh(
     mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
     if len(mesh.faces) == 0:
         raise OutputError(f"the mesh for {path} has no faces: nothing to write", "use a larger object or a finer preset")
-    asset = _placed(asset, 1.0 if keep_units and not size_mm else _scale(mesh, format, size_mm), up)
-    placed = asset.mesh if isinstance(asset, TexturedMesh) else asset
-    if not bool(placed.vertices.isfinite().all()):
+    asset = placed(asset, format, size_mm, up, keep_units)
+    stood = asset.mesh if isinstance(asset, TexturedMesh) else asset
+    if not bool(stood.vertices.isfinite().all()):
         raise OutputError(f"the mesh for {path} has coordinates that are not finite numbers", "another size, or report this")
     stem = plain_stem(path)
     if format == "glb":
@@ -124,11 +124,14 @@ def _scale(mesh: Mesh, format: str, size_mm: float | None) -> float:
     return size / max(longest, 1e-12)
 
 
-def _placed(asset: TexturedMesh | Mesh, scale: float, up: str) -> TexturedMesh | Mesh:
-    """The asset scaled and turned."""
+def placed(
+    asset: TexturedMesh | Mesh, format: str, size_mm: float | None, up: str, keep_units: bool = False
+) -> TexturedMesh | Mesh:  # fmt: skip
+    """The asset scaled and turned as it is written in a format; see `save_mesh`."""
     if up not in ("y", "z"):
         raise ValueError(f"up must be y or z, got {up!r}")
     mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
+    scale = 1.0 if keep_units and not size_mm else _scale(mesh, format, size_mm)
     turn = mesh.vertices.new_tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]] if up == "y" else [[1, 0, 0], [0, 0, 1], [0, -1, 0]])
     corners = None if mesh.corner_normals is None else mesh.corner_normals @ turn.to(mesh.corner_normals)
     moved = Mesh(mesh.vertices.detach() @ turn * scale, mesh.faces, corners)
