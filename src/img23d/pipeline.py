@@ -146,7 +146,7 @@ def reconstruct(
     if others:
         given = [c.segment, *estimate_options(c), [(other.azimuth_deg, other.fov_deg) for other in others]]
         views, prior, drawn = steps("sides", SIDES_VERSION, given, lambda x: sides(views, prior, others, c, x), *DRAWN)
-        seen = views if prior.known else joined(views, drawn, views.mask.shape[-1])  # likewise
+        seen = views if prior.known else joined(views, drawn, views.mask.shape[-1])  # refine would tear what is thin by outlines a bit off
     elif c.multiview.model:
         views, prior, drawn = steps("imagine", IMAGINE_VERSION, imagine_options(c), lambda x: imagine(views, prior, c.multiview, x), *DRAWN)
         shown = None if prior.known else drawn  # a known solid is not bent by pictures that nobody took
@@ -159,7 +159,7 @@ def reconstruct(
 
     fit_options, refine_options = guided_options(c, c.fit), guided_options(c, c.refine)
     sdf = steps("fit", FIT_VERSION, fit_options, lambda x: fit(seen, prior, c.fit, x, shown, guide(x)), *FIELD)
-    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(seen, sdf, c.refine, x, shown, guide=guide(x, sdf)), *MESH)
+    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(views, sdf, c.refine, x, shown, guide=guide(x, sdf)), *MESH)
     if guides(c) and drawn is None and not prior.known:
         drawn = steps("paint", PAINT_VERSION, c.guidance, lambda x: paint(views, prior, sdf, mesh, c.guidance, x), *PAINTED)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)
