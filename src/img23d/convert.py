@@ -167,7 +167,7 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
             drawn = artifacts.load_drawn(step_folder(folder, "paint"), context.device)
     mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
     with repeatable(context.device):
-        return texture(views, prior, mesh, wanted, context, drawn)
+        return texture(views, prior, mesh, wanted, context, drawn, bool(run.given.sides))
 
 
 def step_folder(run: Path, name: str) -> Path:

@@ -162,7 +162,7 @@ def reconstruct(
     mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(views, sdf, c.refine, x, shown, guide=guide(x, sdf)), *MESH)
     if guides(c) and drawn is None and not prior.known:
         drawn = steps("paint", PAINT_VERSION, c.guidance, lambda x: paint(views, prior, sdf, mesh, c.guidance, x), *PAINTED)
-    asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn), *ASSET)
+    asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn, bool(others)), *ASSET)
     return views, asset
 
 

@@ -45,7 +45,7 @@ def scene_of(paint, size: int = 160, profile=PROFILE, elevation_deg: float = 5.0
     uv, uv_faces = unwrap(mesh, 256, 2)
     matching = split_for_matching(mesh, normals, uv, uv_faces, 1)
     face, barycentric = texel_surface(uv, uv_faces, 256)
-    scene = prepare(Views(camera, rgb, mask), mesh, matching, face, barycentric, Texture(size=256), CONTEXT)
+    scene = prepare(Views(camera, rgb, mask), mesh, matching, face, barycentric, Texture(size=256), CONTEXT, [])
     return scene, photo_layer(scene.photo, scene.vertices, scene.texels).vertex_trust
 
 

@@ -120,6 +120,23 @@ def test_light_is_taken_out_of_what_is_seen_and_of_its_mirror_image(egg):
     assert all(without < 0.3 * with_light for with_light, without in zip(*uneven)), uneven
 
 
+def test_light_is_taken_out_of_photos_of_other_sides_and_not_of_drawn_ones(egg):
+    mesh, front, _ = egg
+    back = photograph(mesh, orbit_degrees([220.0], 10.0, 3.0, 40.0))
+
+    def lit(views):
+        normals, _ = seen_normals(views.cameras, mesh, vertex_normals(mesh), CONTEXT.rasterizer, SIZE, SIZE)
+        return replace(views, rgb=relit(torch.tensor([0.6, 0.4, 0.3]).expand_as(views.rgb), normals @ torch.tensor([-0.5, 0.5, 0.3])))
+
+    uneven = []
+    for photographed in (False, True):
+        made = texture(lit(front), prior(), mesh, replace(OPTIONS, delight=1.0, mirror=False), CONTEXT, lit(back), photographed)
+        rgb, places = texel_points(made)
+        behind = F.normalize(places, dim=-1) @ F.normalize(back.cameras.position[0], dim=-1) > 0.6
+        uneven.append(float(rgb[behind].mean(-1).std()))
+    assert uneven[1] < 0.4 * uneven[0], uneven
+
+
 def test_no_colour_of_the_background_anywhere(egg):
     rgb, _ = texel_points(egg[2])
     assert (rgb - torch.tensor([1.0, 0.0, 1.0])).abs().amax(-1).min() > 0.25

@@ -42,8 +42,10 @@ VERSION = 6
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
 
-def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context, drawn: Views | None = None) -> TexturedMesh:
-    """Colour a mesh from one photo.
+def texture(
+    views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, context: Context, drawn: Views | None = None, photographed: bool = False
+) -> TexturedMesh:
+    """Colour a mesh from one photo, and from pictures of other sides where there are some.
 
     Args:
         views: the photo, V = 1.
@@ -51,7 +53,8 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
         mesh: closed, object frame.
         options: faces, texture size, light, mirroring, grazing angle, padding, normal map.
         context: rasteriser and progress.
-        drawn: the object from other sides, from `img23d.stages.imagine`.
+        drawn: the object from other sides, from `img23d.stages.imagine` or `img23d.stages.sides`.
+        photographed: they are photos, with light and shade of their own.
 
     Returns:
         The mesh with at most ``options.faces`` faces and its texture.
@@ -64,8 +67,12 @@ def texture(views: Views, prior: ShapePrior, mesh: Mesh, options: Texture, conte
     context.progress(0.3, "bake")
     matching = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
     face, barycentric = texel_surface(matching.uv, matching.uv_faces, options.size)
-    even = without_light(views, low, normals, context.rasterizer, options.delight, context.seed)
-    scene = prepare(even, low, matching, face, barycentric, options, context, drawn)
+
+    def even(picture: Views) -> Views:
+        return without_light(picture, low, normals, context.rasterizer, options.delight, context.seed)
+
+    others = [] if drawn is None else [only(drawn, view) for view in range(len(drawn))]
+    scene = prepare(even(views), low, matching, face, barycentric, options, context, [even(o) for o in others] if photographed else others)
     base_color = bake_colors(scene, prior, low, face, options, context)
     normal_map = None
     if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
@@ -110,7 +117,7 @@ class Painted:
 
 def prepare(
     views: Views, mesh: Mesh, matching: MatchingMesh, face: Tensor, barycentric: Tensor, options: Texture, context: Context,
-    drawn: Views | None = None,
+    drawn: list[Views],
 ) -> Painted:  # fmt: skip
     """Find each texel's place on the surface, and make the pictures ready."""
     covered = face >= 0
@@ -124,7 +131,7 @@ def prepare(
         source = prepare_photo(picture, mesh, context.rasterizer, texel)
         return Photo(source, soften(source, edge), math.radians(options.grazing_deg))
 
-    others = [] if drawn is None else [ready(only(drawn, view)) for view in range(len(drawn))]
+    others = [ready(picture) for picture in drawn]
     return Painted(surface, vertices, texels, ready(views), others)
 
 
