@@ -71,7 +71,11 @@ def main() -> None:
 
 def photograph(item: TrainingObject, path: Path, random: np.random.Generator) -> None:
     """Render one cut-out photo."""
-    azimuth, elevation, fov = random.uniform(-60, 60), random.uniform(0, 35), random.uniform(25, 45)
+    shoot(item, path, random.uniform(-60, 60), random.uniform(0, 35), random.uniform(25, 45))
+
+
+def shoot(item: TrainingObject, path: Path, azimuth: float, elevation: float, fov: float) -> None:
+    """Render one cut-out photo from there; degrees."""
     points = torch.from_numpy(item.vertices)
     radius = float((points - (points.amax(0) + points.amin(0)) / 2).norm(dim=-1).max())
     camera = orbit_degrees([azimuth], elevation, 1.12 * radius / np.sin(np.radians(fov / 2)), fov)

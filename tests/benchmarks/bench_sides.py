@@ -13,20 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_held_out import STUDIO, photograph
-from PIL import Image
+from bench_held_out import photograph, shoot
 
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.evals.protocols import registered
 from img23d.io.meshes import load_mesh
 from img23d.priors.dataset import split_objects
 from img23d.priors.objects import TrainingObject, normalise
-from img23d.priors.render_photo import Placed, render_photo
 from img23d.priors.train import gather_sources
 from img23d.scene import Mesh, TexturedMesh
-from img23d.scene.cameras import orbit_degrees
 
-SIZE = 512
 TOLD = 5.0  # degrees
 
 
@@ -79,13 +75,7 @@ def other_side(item: TrainingObject, path: Path, azimuth: float, index: int) -> 
     first = float(np.random.default_rng([2026, index]).uniform(-60, 60))  # as `photograph` draws it
     random = np.random.default_rng([2027, index])
     elevation, fov, error = random.uniform(0, 35), random.uniform(25, 45), random.normal(0, TOLD)
-    points = torch.from_numpy(item.vertices)
-    radius = float((points - (points.amax(0) + points.amin(0)) / 2).norm(dim=-1).max())
-    camera = orbit_degrees([first + azimuth + error], elevation, 1.12 * radius / np.sin(np.radians(fov / 2)), fov)
-    grey = torch.full((SIZE, SIZE, 3), 0.8)
-    photo = render_photo((Placed(item, gloss=0.3, roughness=0.2, crease=0.8),), camera, STUDIO, SIZE, SIZE, grey, lamps=(16, 24))
-    pixels = torch.cat([photo.rgb, photo.alpha[..., None]], -1).clamp(0, 1) * 255
-    Image.fromarray(pixels.round().byte().numpy()).save(path)
+    shoot(item, path, first + azimuth + error, elevation, fov)
 
 
 def shape_scores(made: Path, item: TrainingObject) -> list[float]:

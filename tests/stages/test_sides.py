@@ -123,9 +123,11 @@ def test_guesses_that_are_not_alike_are_not_mixed(ball, monkeypatch, context) ->
     photos = [sides.SidePhoto(180.0, None), sides.SidePhoto(90.0, None)]
     _, prior, others = sides.sides(ball.views(64), ours, photos, options, context)
     assert prior is ours and len(others) == 2
+    assert [line.split(" hardly")[0] for line in context.warnings] == ["the photo from 180 degrees", "the photo from 90 degrees"]
+    context.warnings.clear()
     like = guess(ball.prior(0.55, 32).sdf)
     _, prior, _ = sides.sides(ball.views(64), like, photos, options, context)
-    assert float((prior.sdf - like.sdf).abs().max()) > 0.01
+    assert float((prior.sdf - like.sdf).abs().max()) > 0.01 and not context.warnings
     known = ball.prior(0.55, 32)
     assert sides.sides(ball.views(64), known, photos, options, context)[1] is known
 

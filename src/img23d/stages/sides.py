@@ -28,6 +28,7 @@ GRID, SHARP = 40, 20.0  # samples along each side where solids are compared, and
 STEPS, ROUNDS = (1.0, 0.5, 0.25), 3  # the search for a guess' place: ever smaller steps, and how often each is tried
 TURN, MOVE, GROW = 0.12, 0.08, 0.1  # its first steps: radians, object units, and the logarithm of the scale
 ALIKE = 0.75  # overlap of two guesses from which on they are guesses at one solid
+DOUBTFUL = 0.5  # overlap below which the user is told
 
 
 class SidePhoto(NamedTuple):
@@ -93,6 +94,11 @@ def sides(views: Views, prior: ShapePrior, others: list[SidePhoto], config: Conf
         theirs, solid = estimate(cut, fov_deg is not None, config.prior, estimating, context)
         place, overlap = placement(prior, solid, math.radians(azimuth_deg))
         placed.append(place.views(theirs))
+        if overlap < DOUBTFUL:
+            context.warnings.append(
+                f"the photo from {azimuth_deg:g} degrees hardly agrees with the first one (overlap {overlap:.0%}): is it the same object,"
+                " as it stood, and did the camera go that far to the right?"
+            )
         if overlap > ALIKE:
             guesses.append(
                 (placed[-1], place.scale * place.volume(solid.sdf, len(prior.sdf)), place.volume(solid.confidence, len(prior.sdf)))
