@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from img23d.batch import Entry, Item, Made, Observer, Progress, Report, Task, find_items, run_batch, shard
+from img23d.batch import Entry, Item, Made, Observer, Progress, Report, Task, find_items, item_key, run_batch, shard
 from img23d.batch.stopping import deaf_children, stop_signals
 from img23d.errors import BackendError, ConfigError, InputError, OutputError
 
@@ -136,9 +136,47 @@ def test_a_jsonl_manifest(tmp_path: Path) -> None:
     assert second.photo == Path("/x/y.png") and second.mask is None
 
 
+def test_columns_of_a_manifest_name_photos_of_other_sides(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("photo,view_180,View_-90\na.png,back.png,left.png\nb.png,,left.png\nc.png,,\n")
+    (tmp_path / "list.jsonl").write_text('{"photo": "a.png", "view_180": "other.png"}\n{"photo": "a.png"}\n')
+    items = find_items([tmp_path / "list.csv", tmp_path / "list.jsonl"])
+    back, left = (180.0, tmp_path / "back.png"), (-90.0, tmp_path / "left.png")
+    assert [item.sides for item in items] == [(back, left), (left,), (), ((180.0, tmp_path / "other.png"),), ()], "none is another's double"
+
+
+def test_another_side_or_angle_is_another_result(folder: Path) -> None:
+    def keys(text: str) -> list[str]:
+        (folder / "list.csv").write_text(text)
+        items = find_items([folder / "list.csv"])
+        return [item_key(item, Options(), ("glb",)) for item in items]
+
+    told = keys("photo,view_180,view_175\na.png,,\na.png,b.png,\na.png,c.png,\na.png,,b.png\n")
+    assert len(set(told)) == 4 and "" not in told
+    assert keys("photo,view_180\na.png,missing.png\n") == [""]
+
+
+def test_the_pipeline_is_given_the_other_sides(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def generate(photo: Path, out: Path, config: Any, facts: Any, *_: Any) -> Any:
+        given.append(facts)
+        raise InputError("enough")
+
+    monkeypatch.setattr("img23d.pipeline.open_context", lambda config: None)
+    monkeypatch.setattr("img23d.pipeline.generate", generate)
+    sides = ((180.0, folder / "b.png"),)
+    twice = ((180.0, folder / "b.png"), (-180.0, folder / "c.png"))
+    items = [Item(folder / "a.png", "a", fov_deg=30.0, sides=sides), Item(folder / "a.png", "twice", sides=twice)]
+    report = run_batch(items, folder.parent / "out", Options())
+    assert [(facts.fov_deg, facts.sides) for facts in given] == [(30.0, sides)]
+    assert "must each have their own angle" in report.entries["twice"].line
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
+        ("m.csv", "photo,view_back\na.png,b.png\n", "m.csv line 2: view_DEGREES: DEGREES='back' is not a number"),
+        ("m.csv", "photo,view\na.png,b.png\n", "m.csv line 2: unknown column 'view'"),
         ("m.csv", "photo,fov\na.png,wide\n", "m.csv line 2: fov='wide' is not a number"),
         ("m.csv", "photo,maks\na.png,b.png\n", "m.csv line 2: unknown column 'maks'\n  try: did you mean mask?"),
         ("m.csv", "name\na\n", "m.csv line 2 names no photo"),

@@ -38,7 +38,7 @@ def open_pipeline(config: Any) -> Work:
 
     def work(task: Task, progress: Progress) -> Made:
         item = task.item
-        given = pipeline.Given(item.depth, item.normal, item.mask, item.fov_deg, item.elevation_deg)
+        given = pipeline.Given(item.depth, item.normal, item.mask, item.fov_deg, item.elevation_deg, item.sides)
         out = task.out.with_name(f"{task.out.name}.{task.formats[0]}")
         result = pipeline.generate(item.photo, out, config, given, task.formats, task.force, context, progress)
         return Made(result.written, result.warnings)
@@ -121,7 +121,7 @@ def item_key(item: Item, config: Any, formats: tuple[str, ...]) -> str:
     """Hash of everything that a photo's result depends on; empty when one of its files cannot be read."""
     options = {key: value for key, value in asdict(config).items() if key not in _SPEED_ONLY}
     try:
-        files = {kind: file_digest(path) for kind, path in {"photo": item.photo, **item.maps()}.items()}
+        files = {kind: file_digest(path) for kind, path in item.files().items()}
         models = [model_digests(options.get(stage, {}).get(key, "")) for stage, key in _MODELS]
     except OSError:
         return ""

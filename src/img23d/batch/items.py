@@ -37,6 +37,7 @@ class Item:
         normal: normal map.
         fov_deg: vertical field of view of the photo, degrees.
         elevation_deg: camera above the horizon, degrees.
+        sides: photos of the same object from other sides, each after how far its camera went to the right round the object, degrees.
     """
 
     photo: Path
@@ -46,14 +47,17 @@ class Item:
     normal: Path | None = None
     fov_deg: float | None = None
     elevation_deg: float | None = None
+    sides: tuple[tuple[float, Path], ...] = ()
 
-    def maps(self) -> dict[str, Path]:
-        """The maps that were given, by kind."""
-        return {kind: path for kind in ("mask", "depth", "normal") if (path := getattr(self, kind)) is not None}
+    def files(self) -> dict[str, Path]:
+        """The picture files that are there, by kind."""
+        maps = {kind: path for kind in ("photo", "mask", "depth", "normal") if (path := getattr(self, kind)) is not None}
+        return maps | {f"{_SIDE}{azimuth:g}": path for azimuth, path in self.sides}
 
 
 _COLUMNS = {"photo": "photo", "name": "name", "mask": "mask", "depth": "depth", "normal": "normal"}
 _COLUMNS |= {"fov": "fov_deg", "fov_deg": "fov_deg", "elevation": "elevation_deg", "elevation_deg": "elevation_deg"}
+_SIDE = "view_"  # and degrees: a column of photos from there
 
 
 def find_items(sources: Iterable[str | Path]) -> list[Item]:
@@ -71,10 +75,10 @@ def find_items(sources: Iterable[str | Path]) -> list[Item]:
     items: list[Item] = []
     for source in sources:
         items += _from_source(str(source))
-    first: dict[Item, Item] = {}
+    first: dict[Any, Item] = {}
     for item in items:
-        files: dict[str, Any] = {kind: located(path) for kind, path in {"photo": item.photo, **item.maps()}.items()}
-        first.setdefault(replace(item, **files), item)
+        files = tuple((kind, located(path)) for kind, path in item.files().items())
+        first.setdefault((files, item.name, item.fov_deg, item.elevation_deg), item)
     unique = list(first.values())
     if not unique:
         raise InputError("the batch is empty", "name a folder with photos, a quoted pattern such as 'photos/*.jpg', or a manifest.csv")
@@ -130,7 +134,8 @@ def read_manifest(path: Path) -> Iterator[Item]:
     """Items of a manifest; paths in it are relative to its folder.
 
     Args:
-        path: CSV with a header, or one JSON object on each line; keys photo, name, mask, depth, normal, fov, elevation.
+        path: CSV with a header, or one JSON object on each line; keys photo, name, mask, depth, normal, fov, elevation, and
+            view_180, view_-90 and the like for photos of other sides.
 
     Raises:
         InputError: unreadable, unknown key, no photo, or a value of the wrong kind; the line is named.
@@ -178,10 +183,15 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _item(row: dict[str, Any], path: Path, line: int) -> Item:
     where, values = f"{path} line {line}", {}
     kinds = {entry.name: str(entry.type) for entry in fields(Item)}
+    sides = []
     for key, value in row.items():
+        if key.lower().startswith(_SIDE):
+            azimuth = _value(key[len(_SIDE) :], "float", f"{where}: {_SIDE}DEGREES: DEGREES", path.parent)
+            sides.append((azimuth, _value(value, "Path", f"{where}: {key}", path.parent)))
+            continue
         if key.lower() not in _COLUMNS:
             near = difflib.get_close_matches(key.lower(), _COLUMNS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_COLUMNS)}"
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_COLUMNS)}, {_SIDE}180"
             raise InputError(f"{where}: unknown column {key!r}", hint)
         name = _COLUMNS[key.lower()]
         values[name] = _value(value, kinds[name], f"{where}: {key}", path.parent)
@@ -190,7 +200,7 @@ def _item(row: dict[str, Any], path: Path, line: int) -> Item:
     name = values["name"] = values.get("name", "").strip()
     if _FORBIDDEN & set(name) or name.startswith(".") or (name and not name.isprintable()):
         raise InputError(f"{where}: the name {values['name']!r} cannot be a file name", "letters, digits, spaces, - and _ are safe")
-    return Item(**values)
+    return Item(**values, sides=tuple(sides))
 
 
 def _value(value: Any, kind: str, where: str, folder: Path) -> Any:

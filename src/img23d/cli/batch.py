@@ -38,8 +38,9 @@ def batch(
 
     Failures are told and passed over, finished photos are skipped.
 
-    A manifest has one photo in each row: photo, and if wished name, mask, depth, normal, fov, elevation. CSV or JSONL; paths are
-    relative to it. The exit code is 1 when a photo failed, 130 after Ctrl-C; the same command continues.
+    A manifest has one photo in each row: photo, and if wished name, mask, depth, normal, fov, elevation, view_180 (a photo of the
+    back; any angle). CSV or JSONL; paths are relative to it. The exit code is 1 when a photo failed, 130 after Ctrl-C; the same
+    command continues.
     """
     from img23d import batch as batches
     from img23d import config
