@@ -1,0 +1,83 @@
+"""Do the tests notice? One line at a time is spoilt in a copy of the package, and the tests that should fail are run against the copy.
+
+usage: python tests/benchmarks/bench_sabotage.py [WORD]     (only those whose description holds the word; exit code 1 if one goes unnoticed)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """A mistake, the line that makes it, and who should notice."""
+
+    mistake: str
+    file: str
+    right: str
+    wrong: str
+    tests: str
+
+
+SABOTAGES = (
+    Sabotage("inside and outside exchanged", "ops/march.py", "outside = sdf > 0", "outside = sdf < 0", "tests/ops/test_march.py"),
+    Sabotage("a tetrahedron's corners exchanged", "ops/march.py", "(), (1, 0, 2), (4,", "(), (0, 1, 2), (4,", "tests/ops/test_march.py"),
+    Sabotage("half a pixel forgotten", "scene/cameras.py", "+ 0.5) / width", "+ 0.0) / width", "tests/ops"),
+    Sabotage("azimuth turns the other way", "scene/cameras.py", "[azimuth.sin() *", "[-azimuth.sin() *", "tests/ops"),
+    Sabotage("rows of an OBJ's texture not turned", "io/obj.py", "1 - uv[:, 1]", "uv[:, 1]", "tests/io/test_meshes.py"),
+    Sabotage("light passes what is opaque", "ops/neus.py", "torch.cumprod(1.0 - alpha", "torch.cumprod(1.0 - 0.9 * alpha", "tests/ops/test_neus.py"),
+    Sabotage("opacity of the wrong end", "ops/neus.py", "log_phi[..., :-1]).clamp(max", "log_phi[..., :1]).clamp(max", "tests/ops/test_neus.py"),
+    Sabotage("distillation pulls away", "scores/distillation.py", "(seen - noise)", "(noise - seen)", "tests/scores/test_distillation.py"),
+    Sabotage("a sampler's noise too strong", "scores/samplers.py", "(1 - left / then)) ** 0.5", "(1 - left / then))", "tests/scores/test_samplers.py"),
+    Sabotage("sine and cosine exchanged", "backends/zero123.py", "math.sin(azimuth), math.cos(azimuth), f", "math.cos(azimuth), math.sin(azimuth), f",
+             "tests/backends/test_zero123_pose.py"),
+    Sabotage("an option that no key knows", "run.py", "digest(self.key, name, version, options)", "digest(self.key, name, version)", "tests/test_run.py"),
+    Sabotage("a torn file reused", "run.py", "file_digest(folder / f) == h", "(folder / f).exists()", "tests/test_run.py"),
+    Sabotage("every stage draws the same numbers", "run.py", 'f"{seed}/{name}"', 'f"{seed}"', "tests/test_run.py"),
+    Sabotage("metres written as millimetres", "io/meshes.py", "/ (1000.0 if", "/ (1.0 if", "tests/io/test_meshes.py"),
+    Sabotage("volumes without a sixth", "ops/topology.py", "torch.linalg.cross(a, b) * c).sum(-1) / 6", "torch.linalg.cross(a, b) * c).sum(-1) / 5", "tests/ops"),
+    Sabotage("a guess that leans too far", "priors/slant.py", "STEEPER = 1.1", "STEEPER = 1.6", "tests/priors/test_slant.py tests/test_golden.py"),
+    Sabotage("the fit pays no heed to the prior", "stages/fit.py", "options.volume.at(now)", "0.0", "tests/stages/test_fit.py tests/test_golden.py"),
+)  # fmt: skip
+
+
+def noticed(sabotage: Sabotage, folder: Path) -> tuple[bool, str]:
+    """Whether a test fails with the line spoilt, and the first that does."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "src" / "img23d", folder / "img23d", ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / "img23d" / sabotage.file
+    text = path.read_text(encoding="utf-8")
+    if sabotage.right not in text:
+        raise SystemExit(f"{sabotage.file} has no {sabotage.right!r} any more: write this sabotage anew")
+    path.write_text(text.replace(sabotage.right, sabotage.wrong), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *sabotage.tests.split()]
+    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False)
+    failed = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return ended.returncode == 1, (failed or ["-"])[0].split(" - ")[0]
+
+
+def main() -> int:
+    """Print a line for each sabotage."""
+    chosen = [sabotage for sabotage in SABOTAGES if not sys.argv[1:] or sys.argv[1] in sabotage.mistake]
+    missed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for sabotage in chosen:
+            begin = time.perf_counter()
+            found, by = noticed(sabotage, Path(scratch))
+            missed += not found
+            print(f"{'noticed' if found else 'MISSED':8} {time.perf_counter() - begin:5.1f} s  {sabotage.mistake}: {by}", flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
