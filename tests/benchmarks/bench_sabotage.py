@@ -34,35 +34,77 @@ SABOTAGES = (
     Sabotage("half a pixel forgotten", "scene/cameras.py", "+ 0.5) / width", "+ 0.0) / width", "tests/ops"),
     Sabotage("azimuth turns the other way", "scene/cameras.py", "[azimuth.sin() *", "[-azimuth.sin() *", "tests/ops"),
     Sabotage("rows of an OBJ's texture not turned", "io/obj.py", "1 - uv[:, 1]", "uv[:, 1]", "tests/io/test_meshes.py"),
-    Sabotage("light passes what is opaque", "ops/neus.py", "torch.cumprod(1.0 - alpha", "torch.cumprod(1.0 - 0.9 * alpha", "tests/ops/test_neus.py"),
-    Sabotage("opacity of the wrong end", "ops/neus.py", "log_phi[..., :-1]).clamp(max", "log_phi[..., :1]).clamp(max", "tests/ops/test_neus.py"),
+    Sabotage(
+        "light passes what is opaque",
+        "ops/neus.py",
+        "torch.cumprod(1.0 - alpha",
+        "torch.cumprod(1.0 - 0.9 * alpha",
+        "tests/ops/test_neus.py",
+    ),
+    Sabotage(
+        "opacity of the wrong end", "ops/neus.py", "log_phi[..., :-1]).clamp(max", "log_phi[..., :1]).clamp(max", "tests/ops/test_neus.py"
+    ),
     Sabotage("distillation pulls away", "scores/distillation.py", "(seen - noise)", "(noise - seen)", "tests/scores/test_distillation.py"),
-    Sabotage("a sampler's noise too strong", "scores/samplers.py", "(1 - left / then)) ** 0.5", "(1 - left / then))", "tests/scores/test_samplers.py"),
-    Sabotage("sine and cosine exchanged", "backends/zero123.py", "math.sin(azimuth), math.cos(azimuth), f", "math.cos(azimuth), math.sin(azimuth), f",
-             "tests/backends/test_zero123_pose.py"),
-    Sabotage("an option that no key knows", "run.py", "digest(self.key, name, version, options)", "digest(self.key, name, version)", "tests/test_run.py"),
+    Sabotage(
+        "a sampler's noise too strong",
+        "scores/samplers.py",
+        "(1 - left / then)) ** 0.5",
+        "(1 - left / then))",
+        "tests/scores/test_samplers.py",
+    ),
+    Sabotage(
+        "sine and cosine exchanged",
+        "backends/zero123.py",
+        "math.sin(azimuth), math.cos(azimuth), f",
+        "math.cos(azimuth), math.sin(azimuth), f",
+        "tests/backends/test_zero123_pose.py",
+    ),
+    Sabotage(
+        "an option that no key knows",
+        "run.py",
+        "digest(self.key, name, version, options)",
+        "digest(self.key, name, version)",
+        "tests/test_run.py",
+    ),
     Sabotage("a torn file reused", "run.py", "file_digest(folder / f) == h", "(folder / f).exists()", "tests/test_run.py"),
     Sabotage("every stage draws the same numbers", "run.py", 'f"{seed}/{name}"', 'f"{seed}"', "tests/test_run.py"),
     Sabotage("metres written as millimetres", "io/meshes.py", "/ (1000.0 if", "/ (1.0 if", "tests/io/test_meshes.py"),
-    Sabotage("volumes without a sixth", "ops/topology.py", "torch.linalg.cross(a, b) * c).sum(-1) / 6", "torch.linalg.cross(a, b) * c).sum(-1) / 5", "tests/ops"),
-    Sabotage("a guess that leans too far", "priors/slant.py", "STEEPER = 1.1", "STEEPER = 1.6", "tests/priors/test_slant.py tests/test_golden.py"),
-    Sabotage("the fit pays no heed to the prior", "stages/fit.py", "options.volume.at(now)", "0.0", "tests/stages/test_fit.py tests/test_golden.py"),
-)  # fmt: skip
+    Sabotage(
+        "volumes without a sixth",
+        "ops/topology.py",
+        "torch.linalg.cross(a, b) * c).sum(-1) / 6",
+        "torch.linalg.cross(a, b) * c).sum(-1) / 5",
+        "tests/ops",
+    ),
+    Sabotage(
+        "a guess that leans too far", "priors/slant.py", "STEEPER = 1.1", "STEEPER = 1.6", "tests/priors/test_slant.py tests/test_golden.py"
+    ),
+    Sabotage(
+        "the fit pays no heed to the prior",
+        "stages/fit.py",
+        "options.volume.at(now)",
+        "0.0",
+        "tests/stages/test_fit.py tests/test_golden.py",
+    ),
+)
 
 
 def noticed(sabotage: Sabotage, folder: Path) -> tuple[bool, str]:
     """Whether a test fails with the line spoilt, and the first that does."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "src" / "img23d", folder / "img23d", ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "img23d" / sabotage.file
+    for part in ("src", "presets"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / "src" / "img23d" / sabotage.file
     text = path.read_text(encoding="utf-8")
     if sabotage.right not in text:
         raise SystemExit(f"{sabotage.file} has no {sabotage.right!r} any more: write this sabotage anew")
     path.write_text(text.replace(sabotage.right, sabotage.wrong), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *sabotage.tests.split()]
-    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(folder / "src")}, capture_output=True, text=True, check=False
+    )
     failed = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return ended.returncode == 1, (failed or ["-"])[0].split(" - ")[0]
+    return ended.returncode == 1, (failed or ["-"])[0]
 
 
 def main() -> int:
