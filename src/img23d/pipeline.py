@@ -283,7 +283,7 @@ def write_result(
     if config.export.viewer:
         from img23d.io.viewer import save_viewer
 
-        save_viewer(targets.folder / "viewer.html", asset, name)
+        save_viewer(targets.folder / "viewer.html", exported or asset, name, size_mm=config.export.size_mm)
     if config.export.turntable:
         from img23d.io.turntable import save_turntable
 

@@ -18,6 +18,7 @@ from img23d.errors import OutputError
 from img23d.io.asset_views import draw_asset, fitted
 from img23d.io.corners import split
 from img23d.io.gltf import glb_bytes
+from img23d.io.meshes import save_mesh
 from img23d.io.previews import draw_views, preview_sheet
 from img23d.io.turntable import save_turntable
 from img23d.io.viewer import save_viewer, viewer_html
@@ -158,6 +159,16 @@ def test_viewer_holds_the_model_and_needs_nothing_else(tmp_path: Path) -> None:
     outside.feed(page)
     assert outside.addresses == [] and not re.search(r"https?://", page.replace(model[1], ""))
     assert 'download="my__mug_.glb"' in page
+
+
+def test_the_model_that_the_page_saves_is_as_large_as_the_exported_one(tmp_path: Path) -> None:
+    page = save_viewer(tmp_path / "viewer.html", ball(), size_mm=80).read_text(encoding="utf-8")
+    model = re.search(r'id="model">([A-Za-z0-9+/=]+)<', page)
+    assert model is not None
+    save_mesh(tmp_path / "ball.glb", ball(), size_mm=80)
+    (tmp_path / "saved.glb").write_bytes(base64.b64decode(model[1]))
+    saved, exported = (trimesh.load(tmp_path / name, force="mesh").vertices for name in ("saved.glb", "ball.glb"))
+    assert np.array_equal(saved, exported) and np.ptp(np.asarray(saved), axis=0).max() == pytest.approx(0.08)
 
 
 def test_viewer_of_a_bare_mesh_is_whole() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from img23d.io.files import atomic_write, plain_name
 from img23d.io.gltf import glb_bytes
+from img23d.io.meshes import placed
 from img23d.scene import Mesh, TexturedMesh
 
 
@@ -31,7 +32,7 @@ def viewer_html(asset: TexturedMesh | Mesh, title: str = "model") -> str:
     return before + model + after
 
 
-def save_viewer(path: str | Path, asset: TexturedMesh | Mesh, source: str = "model", force: bool = True) -> Path:
+def save_viewer(path: str | Path, asset: TexturedMesh | Mesh, source: str = "model", force: bool = True, size_mm: float = 0.0) -> Path:
     """Write `viewer_html` to a file.
 
     Args:
@@ -39,9 +40,10 @@ def save_viewer(path: str | Path, asset: TexturedMesh | Mesh, source: str = "mod
         asset: the mesh, +Y up, front towards +Z.
         source: name of the photo or mesh it came from; its stem is the page's title.
         force: replace an existing file; otherwise it is an error.
+        size_mm: longest side of the model that the page saves, as `img23d.io.meshes.save_mesh` writes it; 0 leaves it as it is.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    page = viewer_html(asset, Path(source).stem or "model")
+    page = viewer_html(placed(asset, "glb", size_mm, "y"), Path(source).stem or "model")
     return atomic_write(path, lambda partial: partial.write_text(page, encoding="utf-8"), force)
