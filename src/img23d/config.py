@@ -61,7 +61,9 @@ class Estimate:
 class Cloud:
     """The Gaussians of ``fit.field=gaussians``; what happens when is given in shares of the stage's steps."""
 
-    start: Literal["prior", "ball"] = option("prior", "they fill the prior's solid to begin with, or a ball at random, as in DreamGaussian")
+    fill: Literal["prior", "ball"] = option(
+        "prior", "what they fill to begin with: the prior's solid, or a ball at random, as in DreamGaussian"
+    )
     count: int = option(5000, "Gaussians to begin with", 100, 1_000_000)
     growth: float = option(2.0, "how many times as many there may be in the end", 1, 100)
     size: int = option(128, "side of the pictures that are compared with the photo", 16, 1024, "px")

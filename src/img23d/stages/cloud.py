@@ -77,7 +77,7 @@ def cloud_of(believed: Tensor, color: Tensor, options: Cloud, generator: torch.G
         believed: (D, D, D) signed distance of the prior's solid.
         color: (3, C, C, C) sRGB to begin with.
     """
-    if options.start == "ball" or not bool((believed < 0).any()):
+    if options.fill == "ball" or not bool((believed < 0).any()):
         return random_ball(options.count, generator, believed)
     return filling(upsample(believed[None], max(len(believed), FINEST))[0], color, options.count)
 
