@@ -121,6 +121,11 @@ def test_what_no_view_shows_stays_with_the_prior(ball, context):
     torch.testing.assert_close(field.color(front), 0.5 + 0.4 * F.normalize(front, dim=-1), atol=0.08, rtol=0)
 
 
+def test_the_prior_holds_against_the_outline_as_much_as_it_weighs(ball, context):
+    loose, held = (fit(ball.views(), ball.prior(0.7), Fit(**QUICK, volume=Ramp(w, w), cloud=SMALL), context) for w in (0.0, 24.0))
+    assert float(radii(held, rim()).mean()) > float(radii(loose, rim()).mean()) + 0.03
+
+
 def test_the_same_seed_gives_the_same_field(ball, context):
     options = Fit(field="gaussians", resolution=24, steps=4, cloud=Cloud(count=200, size=32, densify_every=0.3, densify_above=0.0))
     first, second = (fit(ball.views(), ball.prior(), options, context).sdf_volume for _ in range(2))
