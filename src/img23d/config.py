@@ -58,9 +58,31 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """NeuS: a signed distance field by volume rendering, on dense grids, coarse to fine."""
+class Cloud:
+    """The Gaussians of ``fit.field=gaussians``; what happens when is given in shares of the stage's steps."""
 
+    fill: Literal["prior", "ball"] = option(
+        "prior", "what they fill to begin with: the prior's solid, or a ball at random, as in DreamGaussian"
+    )
+    count: int = option(5000, "Gaussians to begin with", 100, 1_000_000)
+    growth: float = option(2.0, "how many times as many there may be in the end", 1, 100)
+    size: int = option(128, "side of the pictures that are compared with the photo", 16, 1024, "px")
+    densify_from: float = option(0.2, "first time that Gaussians which are pulled are cloned or split, and faint ones dropped", 0, 1)
+    densify_every: float = option(0.2, "share of the steps between two such times", 0.001, 1)
+    densify_above: float = option(1e-5, "pull that does it: the loss's change as a Gaussian moves by half the picture", 0, 1e6)
+    reset_every: float = option(
+        1.4, "share of the steps between two resets of opacity; above 1 = never (as DreamGaussian's own)", 0.01, 100
+    )
+    level: float = option(1.0, "density at the surface; the inside of a fresh cloud has 2", 0.01, 100)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The coarse field: NeuS, a signed distance by volume rendering on dense grids, coarse to fine; or a cloud of 3D Gaussians."""
+
+    field: Literal["neus", "gaussians"] = option(
+        "neus", "neus; or gaussians, as in DreamGaussian (of the rest steps, resolution, rgb, mask, volume, drawn and cloud apply to it)"
+    )
     resolution: int = option(64, "samples along each side of the finest grid", 16, 256)
     levels: int = option(3, "grids in the pyramid, each half as fine as the next", 1, 5)
     steps: int = option(60, "optimisation steps", 1, 100_000)
@@ -78,6 +100,7 @@ class Fit:
     smooth: Ramp = constant(0.2, "weight of smoothness")
     drawn: Ramp = constant(1.0, "weight of the outlines and colours of drawn views (multiview)")
     drawn_normal: Ramp = constant(0.1, "weight of the normals of drawn views, by a model that draws them (wonder3d)")
+    cloud: Cloud = Cloud()
 
 
 @dataclass(frozen=True)

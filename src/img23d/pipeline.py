@@ -23,11 +23,11 @@ from img23d.record import Given, Targets, check_existing, keep, targets_for
 from img23d.run import Run, digest, file_digest, readable_stem, stage_seed
 from img23d.scene import TexturedMesh, Views
 from img23d.stages import artifacts
+from img23d.stages.coarse import VERSION as FIT_VERSION
+from img23d.stages.coarse import fit
 from img23d.stages.context import Context
 from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
-from img23d.stages.fit import VERSION as FIT_VERSION
-from img23d.stages.fit import fit
 from img23d.stages.guide import Guide, check_guidance, check_models, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
@@ -135,7 +135,7 @@ class Steps:
 def reconstruct(
     photo: Photo, maps: Maps, fov_deg: float | None, config: Config, steps: Steps, others: list[SidePhoto] | None = None
 ) -> tuple[Views, TexturedMesh]:
-    """Photo -> cut-out -> camera, depth, normals and prior (-> other sides) -> NeuS field -> DMTet mesh -> textured mesh."""
+    """Photo -> cut-out -> camera, depth, normals and prior (-> other sides) -> coarse field -> DMTet mesh -> textured mesh."""
     c = config
     views = steps("segment", SEGMENT_VERSION, [c.segment, fov_deg], lambda x: segment(photo, maps, fov_deg, c.segment, x), *VIEWS)
     views, prior = steps(

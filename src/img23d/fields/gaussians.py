@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from img23d.ops.density import density_at, density_grid
 from img23d.ops.splat import Composite, splat
 from img23d.scene import Cameras
 from img23d.scene.shapes import check_shape
@@ -74,6 +75,14 @@ class Gaussians:
     def draw(self, cameras: Cameras, height: int, width: int, composite: Composite | None = None) -> tuple[Tensor, Tensor]:
         """(V, H, W, 3) colours on black and (V, H, W) coverage; see `img23d.ops.splat.splat`."""
         return splat(self.points, self.scales, self.rotations, self.opacity, self.rgb, cameras, height, width, composite)
+
+    def density_grid(self, resolution: int) -> tuple[Tensor, Tensor]:
+        """(D, D, D) density and (3, D, D, D) mean colours; see `img23d.ops.density.density_grid`."""
+        return density_grid(self.points, self.scales, self.rotations, self.opacity, self.rgb, resolution)
+
+    def density_at(self, places: Tensor) -> Tensor:
+        """(P,) density at places (P, 3), differentiable; see `img23d.ops.density.density_at`."""
+        return density_at(self.points, self.scales, self.rotations, self.opacity, places)
 
 
 def to_harmonics(rgb: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ class Footprints:
         reach: (M, 2) half the width and height of the box in which it is not too faint, pixels.
         opacity: (M,) 0..1.
         values: (M, C) what is drawn, such as colours.
+        owner: (M,) int64 which Gaussian of the cloud each is.
     """
 
     center: Tensor
@@ -46,6 +47,7 @@ class Footprints:
     reach: Tensor
     opacity: Tensor
     values: Tensor
+    owner: Tensor
 
 
 Composite = Callable[[Footprints, int, int], tuple[Tensor, Tensor]]
@@ -126,7 +128,7 @@ def project(
     with torch.no_grad():
         reach = (2 * (opacity / FAINTEST).log()[:, None] * torch.stack([xx, yy], -1)).sqrt()
         inside = ((center + reach > 0) & (center - reach < size)).all(1).nonzero()[:, 0]
-    return Footprints(center[inside], conic[inside], reach[inside], opacity[inside], values[chosen][inside])
+    return Footprints(center[inside], conic[inside], reach[inside], opacity[inside], values[chosen][inside], chosen[inside])
 
 
 @torch.no_grad()
