@@ -68,7 +68,7 @@ def convert(
         All files that were written, those that belong to a target (materials, pictures) before it.
 
     Raises:
-        InputError: no run folder, an unfinished run, an unreadable mesh, or splats wanted of one without colours.
+        InputError: no run folder, an unfinished run, an unreadable mesh, or splats wanted of one without guides_colours.
         OutputError: a file that cannot be written, or is there.
     """
     for target in targets:
@@ -118,10 +118,12 @@ def splat_cloud(
         report: called with (stage, fraction 0..1, text).
 
     Raises:
-        InputError: the mesh has no colours.
+        InputError: the mesh has no guides_colours.
     """
     if isinstance(asset, Mesh):
-        raise InputError(f"{source} has no colours: its splats would show nothing but an outline", "img23d refine --photo paints a mesh")
+        raise InputError(
+            f"{source} has no guides_colours: its splats would show nothing but an outline", "img23d refine --photo paints a mesh"
+        )
     stood = placed(asset, "glb", size_mm, up)
     assert isinstance(stood, TexturedMesh)
     options = Splatting() if count is None else Splatting(count=count)
@@ -148,7 +150,7 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
     if wanted == options:
         return artifacts.load_textured(step_folder(folder, "texture"))
     from img23d import pipeline
-    from img23d.stages.options import guides
+    from img23d.stages.options import guides_colours
     from img23d.stages.texture import texture
 
     def progress(fraction: float, text: str = "") -> None:
@@ -163,7 +165,7 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
         (views, prior), drawn = artifacts.load_guess(step_folder(folder, "estimate"), context.device), None
         if run.given.sides:
             views, prior, drawn = artifacts.load_imagined(step_folder(folder, "sides"), context.device)
-        elif guides(run.config) and not prior.known:
+        elif guides_colours(run.config) and not prior.known:
             drawn = artifacts.load_drawn(step_folder(folder, "paint"), context.device)
     mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
     with repeatable(context.device):
