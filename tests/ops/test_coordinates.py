@@ -11,7 +11,15 @@ import trimesh
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.fields.analytic import Box, Sphere
 from img23d.ops.coordinates import (
-    MARGIN, cameras_about, canonical, coordinate_maps, mesh_bounds, mesh_points, told_cameras, unit_cameras, volume_bounds,
+    MARGIN,
+    cameras_about,
+    canonical,
+    coordinate_maps,
+    mesh_bounds,
+    mesh_points,
+    told_cameras,
+    unit_cameras,
+    volume_bounds,
 )  # fmt: skip
 from img23d.ops.volume import volume_points
 from img23d.scene import Mesh

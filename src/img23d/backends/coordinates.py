@@ -44,7 +44,7 @@ class CoordinateModel:
     unet: Any
     encoder: Any
     tokenizer: Any
-    betas: tuple[str, float, float]
+    betas: tuple[Any, float, float]
 
     @property
     def size(self) -> int:
