@@ -105,8 +105,9 @@ def write_model(model: CoordinateModel, unet: Any, folder: Path, base: Path | No
     said = {"_class_name": "DDIMScheduler", "beta_schedule": kind, "beta_start": first, "beta_end": last, "num_train_timesteps": 1000,
             "prediction_type": "epsilon", "clip_sample": False}  # fmt: skip
     (partial / "scheduler" / "scheduler_config.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    for part in PARTS if base and model.encoder is not None else ():
-        copy_part(base / part, partial / part)
+    if base is not None:
+        for part in PARTS:
+            copy_part(base / part, partial / part)
     (partial / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     if folder.exists():
         shutil.rmtree(folder)

@@ -12,9 +12,7 @@ import typer
 from img23d.cli.boundary import QuickGroup
 from img23d.errors import ConfigError
 
-train = typer.Typer(
-    cls=QuickGroup, help="Train the networks that come with img23d, and one to guide.", rich_markup_mode=None, no_args_is_help=True
-)
+train = typer.Typer(cls=QuickGroup, help="Train img23d's own networks, and one to guide.", rich_markup_mode=None, no_args_is_help=True)
 
 Options = TypeVar("Options")
 EXAMINATION_SEED = 9001
