@@ -48,7 +48,9 @@ def fresh_model(widths: Sequence[int], size: int, device: str) -> CoordinateMode
     unet = diffusers.UNet2DConditionModel(
         sample_size=size, in_channels=CHANNELS, out_channels=CHANNELS, block_out_channels=tuple(widths), layers_per_block=1,
         down_block_types=tuple(down), up_block_types=tuple(name.replace("Down", "Up") for name in reversed(down)),
-        mid_block_type="UNetMidBlock2D", norm_num_groups=16, attention_head_dim=16, cross_attention_dim=16, **TOLD,
+        mid_block_type="UNetMidBlock2D", attention_head_dim=16, cross_attention_dim=16, **TOLD,
+        # Added before a norm of few channels, step and camera would be taken out again.
+        norm_num_groups=8, resnet_time_scale_shift="scale_shift",
     )  # fmt: skip
     return CoordinateModel(unet.to(device), None, None, BETAS)
 
