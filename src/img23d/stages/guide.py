@@ -79,17 +79,17 @@ class Guide:
             surface: the object's shape, for the model that sees it alone; asked for only where that pulls.
         """
         sides, course = self.sides(now, generator), 1.0 if self.refining and self.options.weights_once else now
-        strengths = [share * weight.at(course) for (_, weight), share in zip(self.pullers, self.shares(draw, size, now))]
+        weights = [weight.at(course) for _, weight in self.pullers]
+        shown = draw(self.cameras(sides), size) if any(weights) else {}
         total = torch.zeros((), device=self.device)
-        shown = draw(self.cameras(sides), size) if any(strengths) else {}
-        for (puller, _), strength in zip(self.pullers, strengths):
-            if strength == 0:  # a pass through a network is dear
+        for (puller, _), weight, share in zip(self.pullers, weights, self.shares(draw, size, now)):
+            if share * weight == 0:  # a pass through a network is dear
                 continue
             latents = puller.model.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
-            total = total + strength * self.distilled(puller, latents, sides, now, generator)
-        if self.geometry is not None and surface is not None and self.geometry[1].at(course) != 0:
-            knowing, weight = self.geometry
-            total = total + weight.at(course) * self.distilled(knowing, knowing.latents(surface(), sides), sides, now, generator)
+            total = total + share * weight * self.distilled(puller, latents, sides, now, generator)
+        if self.geometry is not None and surface is not None and (strength := self.geometry[1].at(course)) != 0:
+            latents = self.geometry[0].latents(surface(), sides)
+            total = total + strength * self.distilled(self.geometry[0], latents, sides, now, generator)
         return total
 
     def distilled(
