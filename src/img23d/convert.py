@@ -68,7 +68,7 @@ def convert(
         All files that were written, those that belong to a target (materials, pictures) before it.
 
     Raises:
-        InputError: no run folder, an unfinished run, an unreadable mesh, or splats wanted of one without guides_colours.
+        InputError: no run folder, an unfinished run, an unreadable mesh, or splats wanted of one without colours.
         OutputError: a file that cannot be written, or is there.
     """
     for target in targets:
@@ -118,12 +118,10 @@ def splat_cloud(
         report: called with (stage, fraction 0..1, text).
 
     Raises:
-        InputError: the mesh has no guides_colours.
+        InputError: the mesh has no colours.
     """
     if isinstance(asset, Mesh):
-        raise InputError(
-            f"{source} has no guides_colours: its splats would show nothing but an outline", "img23d refine --photo paints a mesh"
-        )
+        raise InputError(f"{source} has no colours: its splats would show nothing but an outline", "img23d refine --photo paints a mesh")
     stood = placed(asset, "glb", size_mm, up)
     assert isinstance(stood, TexturedMesh)
     options = Splatting() if count is None else Splatting(count=count)
