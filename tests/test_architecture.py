@@ -27,7 +27,7 @@ RANKS = {
     "cli": 11, "__main__": 12,
 }  # fmt: skip
 # Parts of one rank that may import each other; all other equals may not.
-FRIENDS = {("io", "fields"), ("priors", "fields"), ("scores", "fields"), ("io", "ops"), ("priors", "backends")}
+FRIENDS = {("io", "fields"), ("priors", "fields"), ("scores", "fields"), ("io", "ops"), ("priors", "backends"), ("priors", "scores")}
 HEAVY = {"kaolin", "nvdiffrast", "open3d", "rembg", "onnxruntime", "diffusers", "transformers", "accelerate", "gsplat"}
 TORCH_FREE = ("errors", "options", "diffusion_options", "failures", "config", "run", "weights", "cli", "batch", "__main__", "__init__")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc"}

@@ -148,7 +148,7 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
     if wanted == options:
         return artifacts.load_textured(step_folder(folder, "texture"))
     from img23d import pipeline
-    from img23d.stages.options import guides
+    from img23d.stages.options import guides_colours
     from img23d.stages.texture import texture
 
     def progress(fraction: float, text: str = "") -> None:
@@ -163,7 +163,7 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
         (views, prior), drawn = artifacts.load_guess(step_folder(folder, "estimate"), context.device), None
         if run.given.sides:
             views, prior, drawn = artifacts.load_imagined(step_folder(folder, "sides"), context.device)
-        elif guides(run.config) and not prior.known:
+        elif guides_colours(run.config) and not prior.known:
             drawn = artifacts.load_drawn(step_folder(folder, "paint"), context.device)
     mesh = artifacts.load_mesh_artifact(step_folder(folder, "refine"), context.device)
     with repeatable(context.device):

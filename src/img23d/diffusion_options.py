@@ -37,11 +37,16 @@ class Guidance:
         "",
         "stable-diffusion-2-1-base, stable-diffusion-1-5, mvdream (sees four sides), a repository id or a folder: how such a thing looks",
     )
+    geometry_model: str = option(
+        "", "folder of a model of coordinate maps (SweetDreamer), made by img23d train coordinates: which shapes there are; sees no colours"
+    )
     pose: Literal["auto", "distance", "elevation"] = option("auto", "last number the view model is told: see multiview.pose")
     prompt: str = option("", "what the object is, for the text model and imagedream: a blue mug with a sun on it")
     negative_prompt: str = option("", "what it is not")
     view_weight: Ramp = constant(4.0, "weight of the view model's pull")
     text_weight: Ramp = constant(1.0, "weight of the text model's pull")
+    geometry_weight: Ramp = constant(1.0, "weight of the geometry model's pull")
+    weights_once: bool = option(False, "these weights run their course in fit alone and stay at its end in refine; else in each of them")
     view_scale: float = option(5.0, "classifier-free guidance of the view model; 1 = none", 0, 1000)
     view_rescale: float = option(0.0, "how much of the contrast that the view model's guidance adds is taken back; ImageDream: 0.2", 0, 1)
     view_loss: Literal["noise", "clean"] = option("noise", "what the view model's pull is measured by: see guidance.text_loss")
@@ -50,6 +55,7 @@ class Guidance:
     text_loss: Literal["noise", "clean"] = option(
         "noise", "what the text model's pull is measured by: the noise that it sees, or the clean picture that it sees (MVDream)"
     )
+    geometry_scale: float = option(20.0, "classifier-free guidance of a geometry model that knows words; 1 = none", 0, 1000)
     text_sees: Literal["colors", "normals"] = option("colors", "what refine shows to the text model; fit shows colours")
     perpendicular: bool = option(
         True, "tell the text model which sides are not to be seen (Perp-Neg); two more passes in each step; not for mvdream"

@@ -32,7 +32,7 @@ from img23d.stages.guide import Guide, check_guidance, check_models, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
 from img23d.stages.observe import joined
-from img23d.stages.options import estimate_options, guided_options, guides, handover, imagine_options
+from img23d.stages.options import estimate_options, guided_options, guides, guides_colours, handover, imagine_options
 from img23d.stages.paint import VERSION as PAINT_VERSION
 from img23d.stages.paint import paint
 from img23d.stages.refine import VERSION as REFINE_VERSION
@@ -155,12 +155,12 @@ def reconstruct(
         steps.context.warnings.append("photo and network agree on a box or a turned solid: no guidance (--set prior.primitives=false)")
 
     def guide(x: Context, fitted: FrozenGrid | None = None) -> Guide | None:
-        return None if prior.known else open_guide(views, prior, c.guidance, x, handover(c, fitted))  # likewise
+        return None if prior.known else open_guide(views, prior, c.guidance, x, handover(c, fitted), fitted is not None)  # likewise
 
     fit_options, refine_options = guided_options(c, c.fit), guided_options(c, c.refine)
     sdf = steps("fit", FIT_VERSION, fit_options, lambda x: fit(seen, prior, c.fit, x, shown, guide(x)), *FIELD)
     mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refine(views, sdf, c.refine, x, shown, guide=guide(x, sdf)), *MESH)
-    if guides(c) and drawn is None and not prior.known:
+    if guides_colours(c) and drawn is None and not prior.known:
         drawn = steps("paint", PAINT_VERSION, c.guidance, lambda x: paint(views, prior, sdf, mesh, c.guidance, x), *PAINTED)
     asset = steps("texture", TEXTURE_VERSION, c.texture, lambda x: texture(views, prior, mesh, c.texture, x, drawn, bool(others)), *ASSET)
     return views, asset
@@ -262,10 +262,10 @@ def have_models(config: Config) -> None:
 
     kind = config.estimate.geometry
     geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
-    check_guidance(config.guidance)
-    named = [*geometry.split(","), config.multiview.model, config.guidance.view_model, config.guidance.text_model]
+    check_guidance(guidance := config.guidance)
+    named = [*geometry.split(","), config.multiview.model, guidance.view_model, guidance.text_model, guidance.geometry_model]
     found = {"": None, **{n: require(n, is_offline(config.offline), config.commercial_ok) for n in (name.strip() for name in named) if n}}
-    check_models(found[config.guidance.view_model.strip()], found[config.guidance.text_model.strip()], config.guidance)
+    check_models(found[named[-3].strip()], found[named[-2].strip()], guidance, found[named[-1].strip()])
 
 
 def write_result(

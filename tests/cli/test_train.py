@@ -63,3 +63,14 @@ def test_the_cut_out_network_learns_from_pictures_that_do_not_examine_it(run: An
     assert (asked["options"].steps, asked["options"].seed, asked["resume"]) == (2, 5, False)
     assert asked["learning pictures"][0] == 128 and asked["examination pictures"][0] == 64
     assert not np.array_equal(asked["learning"].alpha, asked["examination"].alpha), "other pictures examine"
+
+
+def test_a_model_of_coordinate_maps_is_trained_and_named(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("diffusers", reason="diffusers is not installed (pip install 'img23d[diffusion]')")
+    tiny = [f"--set={pair}" for pair in ("widths=[16,16]", "size=8", "batch=2", "views=1", "procedural=2", "threads=1", "device=cpu")]
+    result = run("train", "coordinates", "--out", tmp_path, "--steps", 2, "--seed", 3, *tiny)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"{tmp_path / 'coordinates'}  step 2, ")
+    assert (tmp_path / "coordinates" / "unet" / "diffusion_pytorch_model.safetensors").is_file()
+    refused = run("train", "coordinates", "--out", tmp_path / "other", "--base", tmp_path / "gone", *tiny)
+    assert refused.exit_code == 5 and refused.stderr.startswith("error: ") and not (tmp_path / "other").exists()

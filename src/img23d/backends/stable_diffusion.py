@@ -99,14 +99,25 @@ def with_text(path: Path, device: str, unet: Any, needed: str) -> StableDiffusio
     Raises:
         BackendError, WeightsError: see `load`.
     """
-    diffusers, transformers = libraries()
+    diffusers, _ = libraries()
     betas = read_betas(path, needed)
+    vae = load_part(diffusers.AutoencoderKL, path, "vae", device)
+    encoder, tokenizer = load_text(path, device, unet)
+    return StableDiffusion(unet, vae, encoder, tokenizer, betas)
+
+
+def load_text(path: Path, device: str, unet: Any) -> tuple[Any, Any]:
+    """The text encoder and the tokenizer that stand beside a network.
+
+    Raises:
+        BackendError, WeightsError: see `load`.
+    """
+    _, transformers = libraries()
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path / 'tokenizer'} cannot be loaded: {(str(error).splitlines() or ['?'])[0]}", AGAIN) from error
-    vae = load_part(diffusers.AutoencoderKL, path, "vae", device)
     encoder = load_part(transformers.CLIPTextModel, path, "text_encoder", device)
     if encoder.config.hidden_size != unet.config.cross_attention_dim:
         raise WeightsError(f"the text encoder in {path} does not fit its unet", AGAIN)
-    return StableDiffusion(unet, vae, encoder, tokenizer, betas)
+    return encoder, tokenizer

@@ -160,14 +160,23 @@ def read_unet(kind: Any, folder: Path) -> Any:
         raise WeightsError(f"{folder} describes no network: {(str(error).splitlines() or ['?'])[0]}", AGAIN) from error
     join_domains(unet)
     join_views(unet, VIEWS)
-    tensors, wanted = read_tensors(folder), unet.state_dict()
+    fill(unet, read_tensors(folder), folder)
+    return unet
+
+
+def fill(unet: Any, tensors: dict[str, Tensor], folder: Path) -> None:
+    """Give a network the tensors of a folder, each in its place.
+
+    Raises:
+        WeightsError: tensors that are missing, superfluous or of another shape.
+    """
+    wanted = unet.state_dict()
     missing, superfluous = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     bent = sorted(name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape)
     for names, what in ((missing, "lacks"), (superfluous, "has no place for"), (bent, "has another shape for")):
         if names:
             raise WeightsError(f"the network in {folder} {what} {len(names)} tensors: {names[0]}{', ...' * (len(names) > 1)}", AGAIN)
     unet.load_state_dict(tensors, assign=True)
-    return unet
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -27,7 +27,10 @@ __all__ = ["Entry", "Item", "Made", "Observer", "Progress", "Report", "Task", "f
 # These change how fast a result comes, not what it is.
 _SPEED_ONLY = ("preset", "threads", "device")
 # Options that may name a model by its path.
-_MODELS = (("estimate", "geometry_model"), ("multiview", "model"), ("guidance", "view_model"), ("guidance", "text_model"))
+_MODELS = (
+    ("estimate", "geometry_model"), ("multiview", "model"),
+    ("guidance", "view_model"), ("guidance", "text_model"), ("guidance", "geometry_model"),
+)  # fmt: skip
 
 
 def open_pipeline(config: Any) -> Work:

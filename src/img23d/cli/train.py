@@ -1,4 +1,4 @@
-"""``img23d train``: the networks that come with img23d, anew or on your own objects."""
+"""``img23d train``: the networks that come with img23d, anew or on your own objects, and one that guides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from img23d.cli.boundary import QuickGroup
 from img23d.errors import ConfigError
 
-train = typer.Typer(cls=QuickGroup, help="Train the networks that come with img23d.", rich_markup_mode=None, no_args_is_help=True)
+train = typer.Typer(cls=QuickGroup, help="Train img23d's own networks, and one to guide.", rich_markup_mode=None, no_args_is_help=True)
 
 Options = TypeVar("Options")
 EXAMINATION_SEED = 9001
@@ -104,6 +104,29 @@ def normals(
     options = changed(NormalOptions(), settings, minutes=minutes, steps=steps, seed=seed)
     figures = train_normals(options, data, out, not afresh, show_figures)
     typer.echo(f"{out / 'normals.safetensors'}  {one_line(figures)}")
+
+
+@train.command()
+def coordinates(
+    out: Folder,
+    data: Data = [],  # noqa: B006
+    base: Annotated[str | None, typer.Option("--base", metavar="FOLDER", help="Begin from this Stable Diffusion 1 or 2.")] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    seed: TrainSeed = None,
+    settings: Settings = [],  # noqa: B006
+    afresh: Afresh = False,
+) -> None:
+    """Train a model that guides by coordinate maps, as SweetDreamer's does: which shapes there are, seen from where.
+
+    It learns from the shapes in --data and of objects made by code. Without --base it knows no words. Stopped training goes on where it
+    was. For the result: --set guidance.geometry_model=DIR/coordinates
+    """
+    from img23d.priors.coordinate_train import MODEL, CoordinateOptions, train_coordinates
+
+    options = changed(CoordinateOptions(), settings, base=base, minutes=minutes, steps=steps, seed=seed)
+    figures = train_coordinates(options, data, out, not afresh, show_figures)
+    typer.echo(f"{out / MODEL}  {one_line(figures)}")
 
 
 def changed(options: Options, settings: list[str], **flags: Any) -> Options:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +13,7 @@ from img23d.errors import FitError
 from img23d.fields.grid import FrozenGrid, GridField, gradient, sample_grid, upsample
 from img23d.ops.adam import Adam
 from img23d.ops.bridge import bridged
+from img23d.ops.coordinates import volume_bounds
 from img23d.ops.crop import resize_views_image
 from img23d.ops.losses import eikonal_loss, mask_cross_entropy, normal_cosine_loss, pearson_depth_loss, rgb_loss, weighted_mean
 from img23d.ops.neus import composite_weights, cube_interval, section_alpha
@@ -20,6 +23,7 @@ from img23d.priors.solid import silhouette_distance
 from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
+from img23d.stages.coordinates import Surface
 from img23d.stages.guide import Draw, Guide
 from img23d.stages.observe import joined
 
@@ -82,7 +86,8 @@ def fit(
         if others is not None:
             loss = loss + drawn_loss(*look(others, sdf, slope, color, options, now, generator), options, now)
         if guide is not None:
-            loss = loss + guide.pull(draw_field(sdf, slope, color, options, now, generator), guide.options.size, now, generator)
+            rays = (sdf, slope, color, options, now, generator)
+            loss = loss + guide.pull(draw_field(*rays), guide.options.size, now, generator, partial(field_surface, *rays))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -128,6 +133,19 @@ def draw_field(sdf: Tensor, slope: Tensor, color: Tensor, options: Fit, now: flo
         return {"colors": (seen["rgb"] * cover + 1 - cover).reshape(len(cameras), size, size, 3)}
 
     return draw
+
+
+def field_surface(sdf: Tensor, slope: Tensor, color: Tensor, options: Fit, now: float, generator: torch.Generator) -> Surface:
+    """The field's surface as `img23d.stages.coordinates.ByCoordinates` looks at it: what rays accumulate of their own points."""
+
+    def points(cameras: Cameras, size: int) -> tuple[Tensor, Tensor]:
+        origins, directions = (rays.reshape(-1, 3) for rays in cameras.rays(size, size))
+        seen = render_rays(sdf, slope, color, origins, directions, options.samples, options.sharpness.at(now), generator)
+        cover, depth = seen["opacity"][:, None], seen["depth"][:, None]
+        shape = (len(cameras), size, size)
+        return (cover * (origins + depth * directions)).reshape(*shape, 3), cover.reshape(shape)
+
+    return Surface(volume_bounds(sdf), points)
 
 
 def drawn_loss(picked: dict[str, Tensor], seen: dict[str, Tensor], options: Fit, now: float) -> Tensor:

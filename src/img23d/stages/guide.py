@@ -2,7 +2,7 @@
 
 Reference: Poole et al., DreamFusion (2023) for the loss; Qian et al., Magic123 (2024) for two models, one that knows the photo and one
     that knows words; Sun et al., DreamCraft3D (2024) for sides that spread from the photo's and for normals shown to the second; Shi
-    et al., MVDream (2024) for sides in groups of four.
+    et al., MVDream (2024) for sides in groups of four; Li et al., SweetDreamer (2024) for a model that sees the shape alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.backends.coordinates import check_network
 from img23d.backends.mvdream import SUFFIX, TOGETHER, kind_of
 from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError
@@ -27,6 +28,7 @@ from img23d.scene.cameras import orbit_degrees
 from img23d.scores.directions import side_prompts
 from img23d.scores.distillation import distillation_gradient, drawn_step, pulled
 from img23d.stages.context import Context
+from img23d.stages.coordinates import ByCoordinates, Surface, geometry_puller
 from img23d.stages.handover import Handover
 from img23d.stages.imagine import Side, elevation_of, on_white, wide_camera
 from img23d.stages.pullers import ByGroup, ByText, ByView, Puller, schedule_of
@@ -34,6 +36,7 @@ from img23d.stages.pullers import ByGroup, ByText, ByView, Puller, schedule_of
 LOWEST_DEG, HIGHEST_DEG = -10.0, 45.0  # cameras above the horizon
 GROUP_DEG = 0.0, 30.0  # the same for groups, as in MVDream's settings
 LOOKED_AT = 8  # sides, when it is asked whether the shape has settled
+UNRELEASED = "sweetdreamer"  # what the preset names
 FINER = 4  # how much larger refine's pictures are than fit's
 
 Draw = Callable[[Cameras, int], dict[str, Tensor]]
@@ -52,6 +55,8 @@ class Guide:
         device: where the object is drawn.
         together: sides in a group, evenly spaced round the object; 1 for models that see one side at a time.
         handover: from the view model to the text model, where the options want one; remembers what it saw.
+        geometry: a model that sees the shape alone, with its weight.
+        refining: whether this is refine, where weights may have come to their ends.
     """
 
     camera: Cameras
@@ -60,8 +65,10 @@ class Guide:
     device: torch.device = torch.device("cpu")
     together: int = 1
     handover: Handover | None = None
+    geometry: tuple[ByCoordinates, Ramp] | None = None
+    refining: bool = False
 
-    def pull(self, draw: Draw, size: int, now: float, generator: torch.Generator) -> Tensor:
+    def pull(self, draw: Draw, size: int, now: float, generator: torch.Generator, surface: Callable[[], Surface] | None = None) -> Tensor:
         """The loss of one step.
 
         Args:
@@ -69,23 +76,33 @@ class Guide:
             size: side of the pictures, px.
             now: fraction of the stage's steps that are done.
             generator: of sides and noise; on the CPU.
+            surface: the object's shape, for the model that sees it alone; asked for only where that pulls.
         """
-        sides = self.sides(now, generator)
-        shown = draw(self.cameras(sides), size)
-        total = shown["colors"].new_zeros(())
-        for (puller, weight), share in zip(self.pullers, self.shares(draw, size, now)):
-            if share == 0:  # a pass through a network is dear
+        sides, course = self.sides(now, generator), 1.0 if self.refining and self.options.weights_once else now
+        weights = [weight.at(course) for _, weight in self.pullers]
+        shown = draw(self.cameras(sides), size) if any(weights) else {}
+        total = torch.zeros((), device=self.device)
+        for (puller, _), weight, share in zip(self.pullers, weights, self.shares(draw, size, now)):
+            if share * weight == 0:  # a pass through a network is dear
                 continue
-            schedule = schedule_of(puller.model)
-            step = drawn_step(schedule, self.options.least.at(now), self.options.most.at(now), generator)
-
-            def noise(noisy: Tensor, step: int, puller: Puller = puller) -> Tensor:
-                return puller.noise(noisy, step, sides)
-
             latents = puller.model.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
-            gradient = distillation_gradient(noise, latents, schedule, step, generator, puller.against)
-            total = total + share * weight.at(now) * pulled(latents, gradient)
+            total = total + share * weight * self.distilled(puller, latents, sides, now, generator)
+        if self.geometry is not None and surface is not None and (strength := self.geometry[1].at(course)) != 0:
+            latents = self.geometry[0].latents(surface(), sides)
+            total = total + strength * self.distilled(self.geometry[0], latents, sides, now, generator)
         return total
+
+    def distilled(
+        self, puller: Puller | ByCoordinates, latents: Tensor, sides: list[Side], now: float, generator: torch.Generator
+    ) -> Tensor:
+        """The loss by which a model pulls at latents (B, C, h, w)."""
+        schedule = schedule_of(puller.model)
+        step = drawn_step(schedule, self.options.least.at(now), self.options.most.at(now), generator)
+
+        def noise(noisy: Tensor, step: int) -> Tensor:
+            return puller.noise(noisy, step, sides)
+
+        return pulled(latents, distillation_gradient(noise, latents, schedule, step, generator, puller.against))
 
     def shares(self, draw: Draw, size: int, now: float) -> tuple[float, ...]:
         """What each model's pull is multiplied by."""
@@ -151,8 +168,13 @@ def check_guidance(options: Guidance) -> None:
     """Refuse options that do not fit together, before any work is done.
 
     Raises:
-        ConfigError: a text model without a text, or bounds of the noise that cross.
+        ConfigError: a text model without a text, weights that nobody has, or bounds of the noise that cross.
     """
+    if options.geometry_model == UNRELEASED and not Path(UNRELEASED).exists():
+        raise ConfigError(
+            "SweetDreamer's weights were never released: train your own",
+            "img23d train coordinates, then --set guidance.geometry_model=FOLDER",
+        )
     if options.handover != "none" and not (options.view_model and options.text_model):
         raise ConfigError(f"guidance.handover={options.handover} needs two models", "--set guidance.handover=none, or name both models")
     if options.text_model and not options.prompt.strip():
@@ -163,16 +185,21 @@ def check_guidance(options: Guidance) -> None:
             raise ConfigError(f"guidance.least={least:g} and guidance.most={most:g} do not rise within 0..1", "--set guidance.least=0.02")
 
 
-def check_models(view: Path | None, text: Path | None, options: Guidance) -> None:
-    """Refuse what models that see four sides at once cannot do; whether they are such ones, their files say.
+def check_models(view: Path | None, text: Path | None, options: Guidance, geometry: Path | None = None) -> None:
+    """Refuse what models that see four sides at once, or the shape alone, cannot do; whether they are such ones, their files say.
 
     Args:
-        view, text: the models' folders, None where there is none.
+        view, text, geometry: the models' folders, None where there is none.
         options: of the guidance.
 
     Raises:
         ConfigError: one stands in the other's place, is to be shown normals, or to draw single pictures.
+        WeightsError: the model of the geometry is another kind of network.
     """
+    if geometry:
+        check_network(geometry)
+        if options.repaint > 0 and not (view or text):
+            raise ConfigError("a model of coordinates cannot draw pictures anew", "--set guidance.repaint=0")
     kinds = [kind_of(path) if path else "" for path in (view, text)]
     if kinds[0] == "mvdream":
         raise ConfigError("MVDream does not know the photo", "--set guidance.view_model= --set guidance.text_model=mvdream")
@@ -186,28 +213,33 @@ def check_models(view: Path | None, text: Path | None, options: Guidance) -> Non
         raise ConfigError("a model that sees four sides at once cannot draw single pictures anew", "--set guidance.repaint=0")
 
 
-def open_guide(views: Views, prior: ShapePrior, options: Guidance, context: Context, handover: Handover | None = None) -> Guide | None:
+def open_guide(
+    views: Views, prior: ShapePrior, options: Guidance, context: Context, handover: Handover | None = None, refining: bool = False
+) -> Guide | None:
     """The models that the options name, told of the photo; None where none is named.
 
     Args:
         handover: from the one to the other, where the options want one.
+        refining: whether they pull in refine.
 
     Raises:
         WeightsError, BackendError, ConfigError: see `img23d.backends.hub.require`, `check_models` and the models' ``load``.
     """
     from img23d.backends.hub import is_offline, require
 
-    named = (options.view_model, options.text_model)
-    view, text = (require(name, is_offline(context.offline), context.commercial_ok) if name else None for name in named)
-    check_models(view, text, options)
+    named = (options.view_model, options.text_model, options.geometry_model)
+    view, text, shape = (require(name, is_offline(context.offline), context.commercial_ok) if name else None for name in named)
+    check_models(view, text, options, shape)
     pullers: list[tuple[Puller, Ramp]] = []
     camera, device = wide_camera(views.cameras, prior), str(context.device)
     if view:
         pullers.append((view_puller(view, options, device, on_white(views, camera), elevation_of(camera)), options.view_weight))
     if text:
         pullers.append((text_puller(text, options, device), options.text_weight))
+    geometry = (geometry_puller(shape, options, device), options.geometry_weight) if shape else None
     together = TOGETHER if any(isinstance(puller, ByGroup) for puller, _ in pullers) else 1
-    return Guide(camera.to("cpu"), tuple(pullers), options, context.device, together, handover) if pullers else None
+    guide = Guide(camera.to("cpu"), tuple(pullers), options, context.device, together, handover, geometry, refining)
+    return guide if pullers or geometry else None
 
 
 def view_puller(path: Path, options: Guidance, device: str, photo: Tensor, elevation_deg: float) -> ByView | ByGroup:

@@ -25,7 +25,12 @@ def imagine_options(config: Config) -> list[Any]:
 
 
 def guides(config: Config) -> bool:
-    """Whether diffusion models pull at shape and colours."""
+    """Whether diffusion models pull at shape and perhaps colours."""
+    return bool(guides_colours(config) or config.guidance.geometry_model)
+
+
+def guides_colours(config: Config) -> bool:
+    """Whether some of them see colours, so that these are worth painting with."""
     return bool(config.guidance.view_model or config.guidance.text_model)
 
 
@@ -33,7 +38,7 @@ def guided_options(config: Config, options: Any) -> Any:
     """What fit or refine depends on: its own options, and the guidance where there is some."""
     if not guides(config):
         return options
-    models = model_digests(f"{config.guidance.view_model},{config.guidance.text_model}")
+    models = model_digests(f"{config.guidance.view_model},{config.guidance.text_model},{config.guidance.geometry_model}")
     both = [] if config.guidance.handover == "none" else [config.fit.steps, config.refine.steps]  # one course through both stages
     return [options, replace(config.guidance, repaint=0.0, repaint_steps=1), models, config.commercial_ok, *both]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,8 @@ def paint(views: Views, prior: ShapePrior, field: FrozenGrid, mesh: Mesh, option
         Colours and silhouettes; nothing is known of depth and normals.
     """
     # Models are large: they are loaded only where they paint.
-    guide = open_guide(views, prior, options, context) if options.repaint > 0 else None
+    painting = replace(options, geometry_model="")  # which sees no colours
+    guide = open_guide(views, prior, painting, context) if options.repaint > 0 else None
     if guide is None:
         guide = Guide(wide_camera(views.cameras, prior).to("cpu"), (), options, context.device)
     return painted(field, mesh, guide, context)

@@ -9,6 +9,7 @@ Reference: Shen et al., Deep Marching Tetrahedra (2021) and Flexible Isosurface 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from img23d.ops.topology import largest_components, make_manifold
 from img23d.scene import Mesh, Views
 from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
+from img23d.stages.coordinates import mesh_surface
 from img23d.stages.guide import FINER, Guide, draw_mesh
 from img23d.stages.observe import joined
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
@@ -159,7 +161,8 @@ def pulling(guide: Guide, field: Any, context: Context) -> Pull:
     """The loss of a guide that sees meshes in the field's colours."""
 
     def pull(mesh: Mesh, table: EdgeTable, now: float, generator: torch.Generator) -> Tensor:
-        return PULLED * guide.pull(draw_mesh(mesh, field.color, context, table), FINER * guide.options.size, now, generator)
+        draw, surface = draw_mesh(mesh, field.color, context, table), partial(mesh_surface, mesh, context, table)
+        return PULLED * guide.pull(draw, FINER * guide.options.size, now, generator, surface)
 
     return pull
 
