@@ -20,7 +20,7 @@ from img23d.scene.cameras import orbit_degrees
 from img23d.stages.cloud import INSIDE, Learnt, cloud_of, filling
 from img23d.stages.coarse import fit
 from img23d.stages.fit import fit as fit_neus
-from img23d.stages.fit_gaussians import Observed, Solid, draw_cloud, due, fit_gaussians
+from img23d.stages.fit_gaussians import Observed, Solid, cloud_surface, draw_cloud, due, fit_gaussians
 from img23d.stages.splats import fastest
 
 sys.path.insert(0, str(Path(__file__).parent))  # stand-ins of the neighbouring tests
@@ -181,6 +181,19 @@ def test_a_guide_pulls_at_shape_and_colours(ball, context):
     red = torch.tensor([1.0, 0.2, 0.2])
     far, near = (float((made.color(0.6 * behind) - red).abs().mean()) for made in (alone, guided))
     assert near < 0.9 * far
+
+
+def test_a_model_of_coordinates_sees_where_the_cloud_lies(ball):
+    cloud = cloud_of(ball.prior(resolution=64).sdf, torch.rand(3, 4, 4, 4), Cloud(count=4000), torch.Generator())
+    cloud = Gaussians(**{name: value.clone().requires_grad_() for name, value in vars(cloud).items()})
+    surface = cloud_surface(cloud, fastest(cloud))
+    points, cover = surface.points(orbit_degrees([0.0, 90.0], 0.0, 2.4, 40.0), 33)
+    seen = points / cover.clamp(min=1e-6)[..., None]
+    expected = torch.tensor([[0.0, 0.0, ball.radius], [ball.radius, 0.0, 0.0]])
+    torch.testing.assert_close(seen[:, 16, 16], expected, atol=0.12, rtol=0)  # a little inside: splats are soft
+    assert float(surface.bounds.abs().min()) == pytest.approx(ball.radius, abs=0.1)
+    points[0, 16, 16, 2].backward()
+    assert float(cloud.points.grad[:, 2].abs().sum()) > 0.3, "it can be moved"
 
 
 def test_a_guide_sees_the_cloud_on_white(ball):

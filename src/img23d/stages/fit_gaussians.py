@@ -5,6 +5,8 @@ Reference: Tang et al., DreamGaussian: Generative Gaussian Splatting for Efficie
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -15,10 +17,11 @@ from img23d.fields.grid import FrozenGrid, GridField, sample_grid, upsample
 from img23d.ops.crop import resize_views_image
 from img23d.ops.density import distance_to_level, spread_out
 from img23d.ops.losses import mask_loss, weighted_mean
-from img23d.ops.splat import Composite
+from img23d.ops.splat import Composite, splat
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cloud import INSIDE, Learnt, cloud_of
 from img23d.stages.context import Context
+from img23d.stages.coordinates import Surface
 from img23d.stages.fit import COLOR_RESOLUTION, HELD, MASK_SIZE, TELL_EVERY, TRUNCATION, color_volume, finished, outline_weight
 from img23d.stages.guide import Draw, Guide
 from img23d.stages.observe import joined
@@ -64,7 +67,7 @@ def fit_gaussians(
             alike, covered = others.losses(cloud, watch, generator)
             loss = loss + options.drawn.at(now) * (alike + covered)
         if guide is not None:
-            loss = loss + guide.pull(draw_cloud(cloud, watch), guide.options.size, now, generator)
+            loss = loss + guide.pull(draw_cloud(cloud, watch), guide.options.size, now, generator, partial(cloud_surface, cloud, watch))
         learnt.adam.zero_grad()
         loss.backward()
         watch.learn()
@@ -156,6 +159,15 @@ def draw_cloud(cloud: Gaussians, together: Composite) -> Draw:
         return {"colors": on(rgb.new_ones(3), rgb, coverage)}
 
     return draw
+
+
+def cloud_surface(cloud: Gaussians, together: Composite) -> Surface:
+    """A cloud's surface as `img23d.stages.coordinates.ByCoordinates` looks at it: splats that show their own centres."""
+
+    def points(cameras: Cameras, size: int) -> tuple[Tensor, Tensor]:
+        return splat(cloud.points, cloud.scales, cloud.rotations, cloud.opacity, cloud.points, cameras, size, size, together)
+
+    return Surface(torch.stack([cloud.points.detach().amin(0), cloud.points.detach().amax(0)]), points)
 
 
 @torch.no_grad()
