@@ -17,7 +17,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent))
 from ldm_unet import LdmUNet
 
-from img23d.backends.sync_checkpoint import Published
+from img23d.backends.sync_checkpoint import SPARE, Published
 from img23d.backends.sync_volume import Sizes
 
 TINY = Published(64, (32, 64, 64, 64), 8, 16, (32, 32, 32, 32), (16, 2, 2, 56), Sizes(16, 8, (8, 16, 16, 24), 8, 8))
@@ -297,3 +297,28 @@ class SyncNetwork(LdmUNet):
             blank = self.unet(torch.cat([own, torch.zeros_like(photo)], 1), asked.step, torch.zeros_like(context), nothing)
             answers.append((blank, self.unet(torch.cat([own, photo], 1), asked.step, context, seen)))
         return torch.cat([blank for blank, _ in answers]), torch.cat([all_told for _, all_told in answers])
+
+
+def spare() -> dict[str, torch.Tensor]:
+    """What the checkpoint holds besides, which nobody needs."""
+    return {**{name: torch.zeros(2) for name in SPARE}, "poses": poses()}
+
+
+def saved_as(folder: Path, tensors: dict[str, torch.Tensor], files: int = 1) -> Path:
+    """A folder with such tensors, as a user converts a checkpoint."""
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    names = sorted(tensors)
+    for number in range(files):
+        part = {name: tensors[name].contiguous() for name in names[number::files]}
+        save_file(part, str(folder / f"syncdreamer-{number}.safetensors"))
+    return folder
+
+
+def whole_network() -> SyncNetwork:
+    """A tiny one that has used all of its weights."""
+    network = SyncNetwork()
+    network(asked(), (0,))
+    network.decode(torch.zeros(1, 4, 8, 8))
+    return network

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from img23d.backends import syncdreamer
-from img23d.backends.sync_checkpoint import PARTS, SPARE, Published, build, found, is_syncdreamer
+from img23d.backends.sync_checkpoint import PARTS, Published, build, found, is_syncdreamer
 from img23d.backends.syncdreamer import load, told_sides
 from img23d.errors import WeightsError
 
@@ -18,30 +18,7 @@ pytest.importorskip("diffusers", reason="diffusers is not installed (pip install
 pytest.importorskip("transformers", reason="transformers is not installed (pip install 'img23d[diffusion]')")
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sync_network import TINY, SyncNetwork, asked, poses
-
-
-def spare() -> dict[str, torch.Tensor]:
-    """What the checkpoint holds besides, which nobody needs."""
-    return {**{name: torch.zeros(2) for name in SPARE}, "poses": poses()}
-
-
-def saved_as(folder: Path, tensors: dict[str, torch.Tensor], files: int = 1) -> Path:
-    from safetensors.torch import save_file
-
-    folder.mkdir()
-    names = sorted(tensors)
-    for number in range(files):
-        part = {name: tensors[name].contiguous() for name in names[number::files]}
-        save_file(part, str(folder / f"syncdreamer-{number}.safetensors"))
-    return folder
-
-
-def whole_network() -> SyncNetwork:
-    network = SyncNetwork()
-    network(asked(), (0,))
-    network.decode(torch.zeros(1, 4, 8, 8))
-    return network
+from sync_network import TINY, SyncNetwork, asked, poses, saved_as, spare, whole_network
 
 
 @pytest.fixture(scope="module")
