@@ -200,3 +200,21 @@ def test_torn_files_are_told(tiny: None, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(file.read_bytes()[:-50])
     with pytest.raises(WeightsError, match="cannot be loaded"):
         load(tmp_path, "cpu")
+
+
+def test_weights_that_nobody_can_fetch_are_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    from img23d.backends import fetching, hub
+    from img23d.weights import BY_NAME
+
+    monkeypatch.setenv("IMG23D_CACHE", str(tmp_path / "cache"))
+    entry = BY_NAME["syncdreamer"]
+    for ask in (lambda: hub.require("syncdreamer"), lambda: fetching.fetch(entry)):
+        with pytest.raises(WeightsError, match="published as a pickle alone") as told:
+            ask()
+        assert "docs/models.md" in told.value.hint and "img23d models import syncdreamer" in told.value.hint
+    pickled = tmp_path / "syncdreamer-pretrain.ckpt"
+    pickled.write_bytes(b"PK\x03\x04" + b"\0" * 32)
+    with pytest.raises(WeightsError, match="is a pickle"):
+        hub.require(str(pickled))
+    where, _ = hub.import_model(entry, folder)
+    assert hub.require("syncdreamer") == where.path and is_syncdreamer(where.path)
