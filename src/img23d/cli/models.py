@@ -79,7 +79,7 @@ def fetch(
     for name in names:
         entry = named(name)
         if not quiet:
-            typer.echo(f"{entry.name}: {megabytes(entry)} from {mirror or entry.repo}; licence: {entry.licence}", err=True)
+            typer.echo(f"{entry.name}: {megabytes(entry)} from {mirror or entry.source}; licence: {entry.licence}", err=True)
         if not entry.pinned and not quiet:
             typer.echo(f"{entry.name}: no fixed revision is known; the sha256 of what arrives is recorded", err=True)
         found = fetching.fetch(entry, offline, commercial_ok, mirror, fetching.no_progress if quiet else _percent(entry.name))
@@ -181,8 +181,9 @@ def facts(entry: Weights) -> dict[str, object]:
         "name": entry.name,
         "kind": entry.kind,
         "what for": entry.what_for,
-        "source": entry.repo or "inside img23d",
-        "revision": entry.revision or ("" if entry.pinned else "main, not pinned: its sha256 is recorded on the first fetch"),
+        "source": entry.source,
+        "revision": entry.revision
+        or ("" if entry.pinned or entry.by_hand else "main, not pinned: its sha256 is recorded on the first fetch"),
         "fallbacks": list(entry.fallbacks),
         "checksum": entry.checksum,
         "size_mb": entry.size_mb or None,

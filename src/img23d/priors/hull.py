@@ -30,14 +30,15 @@ FILL = 0.93  # of the cube that the hull takes
 
 
 class Setting(NamedTuple):
-    """What is not known of the cameras: all are higher by an angle, radians, and farther by a factor; drawn pictures are shifted, of 1,
-    and show the object larger by a factor."""
+    """What is not known of the cameras: all are higher by an angle, radians, and farther by a factor, or the photo's alone is higher; drawn
+    pictures are shifted, of 1, and show the object larger by a factor."""
 
     higher: float = 0.0
     farther: float = 1.0
     right: float = 0.0
     down: float = 0.0
     larger: float = 1.0
+    photo_higher: float = 0.0
 
 
 FACTORS = ("farther", "larger")
@@ -51,6 +52,13 @@ TOGETHER = (
     {"larger": 1.1, "down": 0.03, "farther": 1.3},
     {"larger": 1.05, "down": 0.015, "farther": 1.14},
     {"larger": 1.02, "down": 0.007, "farther": 1.07},
+)
+# Of drawn cameras whose height and distance are the model's own, while the photo's height is guessed. Its distance is guessed too, but one
+# outline among many does not tell it, and leads its height astray where both are searched for.
+APART = (
+    {"photo_higher": math.radians(10.0), "larger": 1.1, "down": 0.03},
+    {"photo_higher": math.radians(5.0), "larger": 1.05, "down": 0.015},
+    {"photo_higher": math.radians(2.5), "larger": 1.02, "down": 0.007},
 )
 
 
@@ -94,7 +102,8 @@ def neighbours(setting: Setting, name: str, step: float) -> list[Setting]:
 def moved(cameras: Cameras, setting: Setting, drawn: bool) -> Cameras:
     """Cameras that look at the origin, higher and farther away; those of drawn pictures with these shifted and scaled too."""
     turn = cameras.cam_to_world.clone()
-    c, s = math.cos(setting.higher), math.sin(setting.higher)
+    higher = setting.higher if drawn else setting.higher + setting.photo_higher
+    c, s = math.cos(higher), math.sin(higher)
     # About the camera's own right, through the origin.
     about = turn.new_tensor([[1.0, 0.0, 0.0], [0.0, c, s], [0.0, -s, c]])
     rotation = cameras.cam_to_world[:, :3, :3] @ about

@@ -17,7 +17,7 @@ from img23d.diffusion_options import Multiview
 from img23d.ops.crop import Box
 from img23d.ops.cutout import plain_background_alpha
 from img23d.ops.volume import volume_points
-from img23d.priors.hull import STEPS, TOGETHER, agreeing, filling, floor_of, hull_prior
+from img23d.priors.hull import APART, STEPS, TOGETHER, agreeing, filling, floor_of, hull_prior
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.scores.samplers import ddim_sample, guided
@@ -89,16 +89,21 @@ def imagine(views: Views, prior: ShapePrior, options: Multiview, context: Contex
         better known than drawn: they stay, and the views are good for colours alone.
 
     Raises:
-        WeightsError, BackendError: see `img23d.backends.hub.require`, `img23d.backends.zero123.load`, `img23d.backends.wonder3d.load`.
+        WeightsError, BackendError: see `img23d.backends.hub.require`, and `load` of zero123, wonder3d and syncdreamer in
+            `img23d.backends`.
         FitError: no picture shows an object, or they leave no solid.
     """
-    from img23d.backends import wonder3d, zero123
+    from img23d.backends import syncdreamer, wonder3d, zero123
     from img23d.backends.hub import is_offline, require
+    from img23d.backends.sync_checkpoint import is_syncdreamer
     from img23d.stages.imagine_set import drawn_set
+    from img23d.stages.imagine_synchronised import drawn_synchronised
 
     path, device = require(options.model, is_offline(context.offline), context.commercial_ok), str(context.device)
     if wonder3d.is_wonder3d(path):
         return joined_up(views, prior, drawn_set(views, wonder3d.load(path, device), options, context), context, TOGETHER)
+    if is_syncdreamer(path):
+        return joined_up(views, prior, drawn_synchronised(views, syncdreamer.load(path, device), options, context), context, APART)
     drawn = drawn_around(views, prior, zero123.load(path, device, options.pose), options, context)
     return joined_up(views, prior, drawn, context)
 
