@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +14,16 @@ from img23d.ops.atlas import unwrap
 from img23d.ops.bake import pad, texel_surface
 from img23d.ops.decimate import decimate
 from img23d.ops.delight import without_light
+from img23d.ops.exposure import exposure_gain
 from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
 from img23d.ops.membrane import Membrane
 from img23d.ops.mirrored import images
 from img23d.ops.normal_map import bake_normal_map, tangents
 from img23d.ops.normals import vertex_normals
 from img23d.ops.photo_relief import photo_relief
-from img23d.ops.project_photo import prepare_photo
+from img23d.ops.project_photo import prepare_photo, project_photo
 from img23d.ops.split_faces import split_faces
+from img23d.ops.srgb import to_linear, to_srgb
 from img23d.ops.symmetry import find_symmetries
 from img23d.ops.synthesis import synthesised_layer
 from img23d.ops.unseen import (
@@ -37,7 +39,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 6
+VERSION = 7
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
@@ -54,7 +56,7 @@ def texture(
         options: faces, texture size, light, mirroring, grazing angle, padding, normal map.
         context: rasteriser and progress.
         drawn: the object from other sides, from `img23d.stages.imagine` or `img23d.stages.sides`.
-        photographed: they are photos, with light and shade of their own.
+        photographed: they are photos, with light, shade and exposure of their own.
 
     Returns:
         The mesh with at most ``options.faces`` faces and its texture.
@@ -73,6 +75,8 @@ def texture(
 
     others = [] if drawn is None else [only(drawn, view) for view in range(len(drawn))]
     scene = prepare(even(views), low, matching, face, barycentric, options, context, [even(o) for o in others] if photographed else others)
+    if photographed:
+        scene = replace(scene, drawn=[as_exposed(other, scene.photo, scene.vertices) for other in scene.drawn])
     base_color = bake_colors(scene, prior, low, face, options, context)
     normal_map = None
     if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
@@ -133,6 +137,14 @@ def prepare(
 
     others = [ready(picture) for picture in drawn]
     return Painted(surface, vertices, texels, ready(views), others)
+
+
+def as_exposed(photo: Photo, first: Photo, vertices: Points) -> Photo:
+    """A photo in the exposure and white balance of the first one, as far as the surface tells them."""
+    seen = [project_photo(one.soft, vertices.position, vertices.normal, one.grazing) for one in (first, photo)]
+    gain = exposure_gain(vertices.position, *seen)
+    sharp, soft = (replace(source, rgb=to_srgb(to_linear(source.rgb) * gain)) for source in (photo.sharp, photo.soft))
+    return Photo(sharp, soft, photo.grazing)
 
 
 def only(views: Views, view: int) -> Views:
