@@ -28,9 +28,10 @@ from img23d.stages.coarse import fit
 from img23d.stages.context import Context
 from img23d.stages.estimate import VERSION as ESTIMATE_VERSION
 from img23d.stages.estimate import estimate
-from img23d.stages.guide import Guide, check_guidance, check_models, open_guide
+from img23d.stages.guide import Guide, open_guide
 from img23d.stages.imagine import VERSION as IMAGINE_VERSION
 from img23d.stages.imagine import imagine
+from img23d.stages.models import have_models
 from img23d.stages.observe import joined
 from img23d.stages.options import estimate_options, guided_options, guides, guides_colours, handover, imagine_options
 from img23d.stages.paint import VERSION as PAINT_VERSION
@@ -248,24 +249,6 @@ def side_photos(given: Given, config: Config, context: Context) -> list[SidePhot
         context.warnings.extend(other.warnings)
         found.append(SidePhoto(azimuth, other, other.fov_deg))
     return found
-
-
-def have_models(config: Config) -> None:
-    """Look for the weights that the options name, and fetch them where that is allowed, before any work is done.
-
-    Raises:
-        WeightsError: they are not here and not to be had.
-        ConfigError: a model for guidance lacks what it must be told, or is to do what it cannot.
-    """
-    from img23d.backends.hub import is_offline, require
-    from img23d.backends.monocular import DEFAULTS
-
-    kind = config.estimate.geometry
-    geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
-    check_guidance(guidance := config.guidance)
-    named = [*geometry.split(","), config.multiview.model, guidance.view_model, guidance.text_model, guidance.geometry_model]
-    found = {"": None, **{n: require(n, is_offline(config.offline), config.commercial_ok) for n in (name.strip() for name in named) if n}}
-    check_models(found[named[-3].strip()], found[named[-2].strip()], guidance, found[named[-1].strip()])
 
 
 def write_result(

@@ -149,7 +149,7 @@ def test_cameras_are_told_in_the_frame_of_the_training_pictures() -> None:
         ({"camera_dim": 12}, "camera_dim=12"),
         ({"_class_name": "UNet2DConditionModel"}, "_class_name"),
         ({"channel_mult": None}, "describes no such network"),
-        ({"model_channels": 64}, "does not fit its configuration"),
+        ({"model_channels": 64}, r"has another shape for \d+ tensors"),
     ],
 )
 def test_another_kind_of_network_is_refused_with_a_reason(tmp_path: Path, changes: dict, reason: str) -> None:
@@ -160,8 +160,8 @@ def test_another_kind_of_network_is_refused_with_a_reason(tmp_path: Path, change
 @pytest.mark.parametrize(
     ("lost", "added", "reason"),
     [
-        ("camera_embed.0.bias", "", "lacks 1 .* 0 too many: class_embedding.linear_1.bias"),
-        ("", "label_emb.0.bias", "1 too many: label_emb"),
+        ("camera_embed.0.bias", "", "lacks 1 tensors: class_embedding.linear_1.bias"),
+        ("", "label_emb.0.bias", "no place for 1 tensors: label_emb"),
     ],
 )
 def test_weights_that_are_missing_or_too_many_are_named(tmp_path: Path, lost: str, added: str, reason: str) -> None:
@@ -186,7 +186,7 @@ def test_missing_and_damaged_weights_are_named(saved: tuple[Path, LdmUNet], tmp_
     shutil.copytree(saved[0], tmp_path / "part")
     weights = tmp_path / "part" / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match="cannot be loaded"):
         load(tmp_path / "part", "cpu")
     weights.unlink()
     with pytest.raises(WeightsError, match=r"no \.safetensors"):

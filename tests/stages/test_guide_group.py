@@ -199,9 +199,9 @@ def test_what_it_cannot_do_is_refused_before_any_work(ball, context, tmp_path, k
 
 def test_what_others_can_do_beside_it_is_not_refused(tmp_path):
     several, single = group_folder(tmp_path / "group", 16), tmp_path
-    check_models(several, single, Guidance(repaint=0.4, text_sees="normals"))  # the text model paints and sees normals
-    check_models(single, None, Guidance(repaint=0.4))
-    check_models(several, None, Guidance())
+    check_models(Guidance(repaint=0.4, text_sees="normals"), several, single)  # the text model paints and sees normals
+    check_models(Guidance(repaint=0.4), single, None)
+    check_models(Guidance(), several, None)
 
 
 def test_the_network_pulls_at_a_mesh_beside_a_view_model_that_sees_the_same_sides(ball, context, tmp_path):

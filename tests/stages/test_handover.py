@@ -153,4 +153,4 @@ def test_options_that_need_it_get_it_and_fit_depends_on_both_stages(tmp_path) ->
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "config.json").write_text('{"_class_name": "MultiViewUNetModel", "ip_dim": 16}')
     with pytest.raises(ConfigError, match="when the shape has settled"):
-        check_models(tmp_path, None, Guidance(handover="linear"))
+        check_models(Guidance(handover="linear"), tmp_path, None)

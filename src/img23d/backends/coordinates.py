@@ -8,7 +8,6 @@ Reference: Li et al., SweetDreamer: Aligning Geometric Priors in 2D Diffusion fo
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,8 @@ import torch
 from torch import Tensor
 
 from img23d.backends.diffusion_parts import AGAIN, libraries, placed, read_betas
+from img23d.backends.exact_weights import bare_network, fill, read_tensors
 from img23d.backends.stable_diffusion import load_text
-from img23d.backends.wonder3d import fill, read_tensors
 from img23d.errors import WeightsError
 from img23d.ops.coordinates import CHANNELS
 
@@ -92,9 +91,9 @@ def load(path: Path, device: str) -> CoordinateModel:
     config = check_network(path)
     diffusers, _ = libraries()
     betas = read_betas(path, FAMILY)
-    unet = network(diffusers.UNet2DConditionModel, config, path / "unet")
+    unet = bare_network(diffusers.UNet2DConditionModel, config, path / "unet")
     tensors = stock_tensors(read_tensors(path / "unet"))
-    fill(unet, tensors, path / "unet")
+    fill(unet, tensors, f"the network in {path / 'unet'}")
     unet = placed(unet, "unet", device)
     encoder, tokenizer = load_text(path, device, unet) if knows_words(unet) else (None, None)
     return CoordinateModel(unet, encoder, tokenizer, betas)
@@ -122,20 +121,6 @@ def check_network(path: Path) -> dict[str, Any]:
     if said.get("class_embed_type") not in EMBEDDINGS or said.get("projection_class_embeddings_input_dim") != CAMERA:
         raise WeightsError(f"the network in {path / 'unet'} is not told cameras of {CAMERA} numbers", FAMILY)
     return dict(said)
-
-
-def network(kind: Any, config: dict[str, Any], folder: Path) -> Any:
-    """A network of diffusers' own class without weights.
-
-    Raises:
-        WeightsError: the configuration describes none.
-    """
-    known = {name: value for name, value in config.items() if name in inspect.signature(kind.__init__).parameters}
-    try:
-        with torch.device("meta"):  # room is taken by the file's tensors alone
-            return kind(**known)
-    except (ValueError, TypeError, RuntimeError, KeyError, ZeroDivisionError) as error:
-        raise WeightsError(f"{folder} describes no network: {(str(error).splitlines() or ['?'])[0]}", AGAIN) from error
 
 
 def knows_words(unet: Any) -> bool:

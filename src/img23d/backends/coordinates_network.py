@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from img23d.backends.coordinates import CAMERA, CoordinateModel, network
+from img23d.backends.coordinates import CAMERA, CoordinateModel
 from img23d.backends.diffusion_parts import libraries, read_betas
+from img23d.backends.exact_weights import bare_network, fill, read_tensors
 from img23d.backends.model_files import COMPANIONS, LOADABLE
 from img23d.backends.stable_diffusion import load_text
-from img23d.backends.wonder3d import fill, read_tensors
 from img23d.errors import ConfigError, WeightsError
 from img23d.ops.coordinates import CHANNELS
 
@@ -74,11 +74,12 @@ def begun_model(path: Path, device: str) -> CoordinateModel:
         raise WeightsError(f"{folder / 'config.json'} cannot be read: {str(error).splitlines()[0]}", BASE) from error
     if wrong:
         raise WeightsError(f"{folder} is not Stable Diffusion's network: {wrong[0]} is {config.get(wrong[0])}", BASE)
-    unet = network(diffusers.UNet2DConditionModel, {**config, **TOLD}, folder)
+    unet = bare_network(diffusers.UNet2DConditionModel, {**config, **TOLD}, folder)
     camera = type(unet.class_embedding)(CAMERA, unet.class_embedding.linear_2.out_features)
     nn.init.zeros_(camera.linear_2.weight)
     nn.init.zeros_(camera.linear_2.bias)
-    fill(unet, {**read_tensors(folder), **{f"class_embedding.{name}": value for name, value in camera.state_dict().items()}}, folder)
+    tensors = read_tensors(folder, BASE) | {f"class_embedding.{name}": value for name, value in camera.state_dict().items()}
+    fill(unet, tensors, f"the network in {folder}")
     unet = unet.to(device, torch.float32).requires_grad_(True)
     return CoordinateModel(unet, *load_text(path, device, unet), betas)
 

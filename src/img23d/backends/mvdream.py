@@ -14,7 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from img23d.backends.diffusion_parts import AGAIN, libraries, read_betas
+from img23d.backends.diffusion_parts import libraries, read_betas
+from img23d.backends.exact_weights import fill, read_tensors
 from img23d.backends.joint_attention import join_views
 from img23d.backends.ldm_keys import module_names, renamed
 from img23d.backends.picture_prompts import decouple
@@ -107,18 +108,12 @@ def load_unet(path: Path, device: str, needed: str) -> tuple[Any, dict[str, Tens
     other = [f"{key}={config[key]}" for key, plain in wanted.items() if config.get(key, plain[0]) not in plain]
     if other:
         raise WeightsError(f"{path / 'unet'} is another network: {', '.join(other)}", needed)
-    stored = _read_weights(path / "unet")
+    stored = read_tensors(path / "unet")
     beside = {
         name.removeprefix(RESAMPLER): stored.pop(name) for name in list(stored) if config.get("ip_dim") and name.startswith(RESAMPLER)
     }
     tensors = renamed(stored, module_names(blocks, attends))
-    try:
-        missing, unexpected = unet.load_state_dict(tensors, strict=False, assign=True)
-    except RuntimeError as error:
-        raise WeightsError(f"{path / 'unet'} does not fit its configuration: {str(error).splitlines()[-1].strip()}", AGAIN) from error
-    if missing or unexpected:
-        names = ", ".join([*missing, *unexpected][:3])
-        raise WeightsError(f"{path / 'unet'} lacks {len(missing)} weights and has {len(unexpected)} too many: {names} ...", AGAIN)
+    fill(unet, tensors, f"the network in {path / 'unet'}")
     return unet.to(device, torch.float16 if device.startswith("cuda") else torch.float32).eval().requires_grad_(False), beside
 
 
@@ -156,17 +151,3 @@ def stock_config(config: dict[str, Any]) -> dict[str, Any]:
 def _read_config(path: Path) -> dict[str, Any]:
     config: dict[str, Any] = json.loads((path / "unet" / "config.json").read_text(encoding="utf-8"))
     return config
-
-
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder, of the half-precision files where there are two kinds."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    files = sorted(folder.glob("*.fp16.safetensors")) or sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise WeightsError(f"{folder} holds no .safetensors file", AGAIN)
-    try:
-        return {key: tensor for file in files for key, tensor in load_file(str(file)).items()}
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{folder} cannot be read: {error}", AGAIN) from error

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from img23d.backends.depth_attention import DepthBlocks
 from img23d.backends.diffusion_parts import CLIP_SIZE, libraries
+from img23d.backends.exact_weights import fill, read_tensors, tensor_files
 from img23d.backends.ldm_keys import module_names, renamed
 from img23d.backends.ldm_parts import autoencoder, picture_encoder
 from img23d.backends.sync_volume import SIDE, Sizes, SyncVolume, cameras
@@ -64,7 +65,7 @@ def is_syncdreamer(path: str | Path) -> bool:
     """Whether a file, or a folder's files, hold such a checkpoint, by the names of its tensors."""
     from safetensors import SafetensorError, safe_open
 
-    for file in _files(Path(path)):
+    for file in tensor_files(Path(path)):
         try:
             with safe_open(str(file), "pt") as stored:
                 if any(name.startswith(VOLUME) for name in list(stored.keys())):
@@ -85,14 +86,14 @@ def read(path: Path, sizes: Published) -> dict[str, Any]:
         BackendError: diffusers or transformers is missing.
         WeightsError: a file is torn, or tensors are missing, superfluous or of another shape; or its cameras are others.
     """
-    tensors = _read_tensors(path)
+    tensors = read_tensors(path, AGAIN)
     strange = sorted(name for name in tensors if name not in SPARE and not name.startswith(tuple(PARTS.values())))
     if strange:
-        raise WeightsError(f"{path} is another checkpoint than SyncDreamer's: it has {_few(strange)}", AGAIN)
+        raise WeightsError(f"{path} is another checkpoint than SyncDreamer's: it has {strange[0]}{', ...' * (len(strange) > 1)}", AGAIN)
     _check_poses(path, tensors.get(POSES))
     networks = build(sizes)
     for part, network in networks.items():
-        _fill(network, found(part, tensors, sizes), f"the {part} network in {path}")
+        fill(network, found(part, tensors, sizes), f"the {part} network in {path}", AGAIN)
     embeddings = networks["encoder"].vision_model.embeddings
     embeddings.position_ids = torch.arange(embeddings.position_embedding.num_embeddings)[None]  # in no checkpoint
     return networks
@@ -144,20 +145,6 @@ def found(part: str, tensors: dict[str, Tensor], sizes: Published) -> dict[str, 
     return picture_encoder(own) if part == "encoder" else own
 
 
-def _fill(network: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
-    wanted = network.state_dict()
-    missing, superfluous = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    bent = sorted(name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape)
-    for names, says in ((missing, "lacks"), (superfluous, "has no place for"), (bent, "has another shape for")):
-        if names:
-            raise WeightsError(f"{what} {says} {len(names)} tensors: {_few(names)}", AGAIN)
-    network.load_state_dict({name: tensor.contiguous() for name, tensor in tensors.items()}, assign=True)
-
-
-def _few(names: list[str]) -> str:
-    return f"{names[0]}{', ...' * (len(names) > 1)}"
-
-
 def _check_poses(path: Path, said: Tensor | None) -> None:
     """Whether the sides are where we take them to be; their names alone do not tell."""
     if said is None:
@@ -168,17 +155,3 @@ def _check_poses(path: Path, said: Tensor | None) -> None:
     poses = torch.cat([rotation[..., [2, 0, 1]], -(rotation @ ours[:, :3, 3:])], -1)
     if said.shape != poses.shape or not torch.allclose(said.float(), poses, atol=1e-3):
         raise WeightsError(f"{path} was trained with other cameras than SyncDreamer's sixteen", AGAIN)
-
-
-def _files(path: Path) -> list[Path]:
-    return [path] if path.suffix.lower() == ".safetensors" and path.is_file() else sorted(path.glob("*.safetensors"))
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return {name: tensor for file in _files(path) for name, tensor in load_file(str(file)).items()}
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be loaded: {(str(error).splitlines() or ['?'])[0]}", AGAIN) from error

@@ -6,7 +6,6 @@ Reference: Long et al., Wonder3D: Single Image to 3D using Cross-Domain Diffusio
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,14 @@ from torch import Tensor
 
 from img23d.backends.diffusion_parts import AGAIN, Known, decode, encode, libraries, load_part, meaning, placed, read_betas
 from img23d.backends.domain_attention import join_domains
+from img23d.backends.exact_weights import bare_network, fill, read_tensors
 from img23d.backends.joint_attention import join_views
 from img23d.errors import WeightsError
 
 PICTURE = 256  # pixels along each side of what it was trained on
 LATENT_CHANNELS = 4
 CLASS = "UNetMV2DConditionModel"  # as the network's own config calls it
+PICKLED = "the repository's main branch has a pickle, never opened: fetch wonder3d"
 FAMILY = "wonder3d is needed (img23d models show wonder3d)"
 AZIMUTHS_DEG = (0.0, 45.0, 90.0, 180.0, -90.0, -45.0)
 """Of the six views, to the right of the known one, about the upward axis of its camera."""
@@ -152,31 +153,11 @@ def read_unet(kind: Any, folder: Path) -> Any:
         WeightsError: another kind of network, or tensors that are missing, superfluous or of another shape.
     """
     said = read_config(folder / "config.json")
-    known = {name: value for name, value in said.items() if name in inspect.signature(kind.__init__).parameters}
-    try:
-        with torch.device("meta"):  # room is taken by the file's tensors alone
-            unet = kind(**known)
-    except (ValueError, TypeError, RuntimeError, KeyError) as error:
-        raise WeightsError(f"{folder} describes no network: {(str(error).splitlines() or ['?'])[0]}", AGAIN) from error
+    unet = bare_network(kind, said, folder)
     join_domains(unet)
     join_views(unet, VIEWS)
-    fill(unet, read_tensors(folder), folder)
+    fill(unet, read_tensors(folder, PICKLED), f"the network in {folder}")
     return unet
-
-
-def fill(unet: Any, tensors: dict[str, Tensor], folder: Path) -> None:
-    """Give a network the tensors of a folder, each in its place.
-
-    Raises:
-        WeightsError: tensors that are missing, superfluous or of another shape.
-    """
-    wanted = unet.state_dict()
-    missing, superfluous = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    bent = sorted(name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape)
-    for names, what in ((missing, "lacks"), (superfluous, "has no place for"), (bent, "has another shape for")):
-        if names:
-            raise WeightsError(f"the network in {folder} {what} {len(names)} tensors: {names[0]}{', ...' * (len(names) > 1)}", AGAIN)
-    unet.load_state_dict(tensors, assign=True)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -200,21 +181,3 @@ def read_config(path: Path) -> dict[str, Any]:
     # Blocks differ from diffusers' own by their attention alone.
     plain: dict[str, Any] = json.loads(json.dumps(said).replace("BlockMV2D", "Block2D"))
     return plain
-
-
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's safetensors file, in half precision if there is a choice.
-
-    Raises:
-        WeightsError: no such file, or a torn one.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    files = sorted(folder.glob("*.fp16.safetensors")) or sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise WeightsError(f"{folder} has no .safetensors file", "the repository's main branch has a pickle, never opened: fetch wonder3d")
-    try:
-        return load_file(str(files[0]))
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{files[0]} cannot be loaded: {(str(error).splitlines() or ['?'])[0]}", AGAIN) from error

@@ -34,17 +34,18 @@ class Watch:
     Args:
         together: the other function.
         count: Gaussians of the cloud.
+        device: where they are.
     """
 
-    def __init__(self, together: Composite, count: int) -> None:
-        self.together = together
+    def __init__(self, together: Composite, count: int, device: torch.device | str = "cpu") -> None:
+        self.together, self.device = together, device
         self.seen: list[tuple[Footprints, float]] = []
         self.forget(count)
 
     def forget(self, count: int) -> None:
         """Begin anew, with so many Gaussians."""
         self.seen.clear()
-        self.total, self.times = torch.zeros(count), torch.zeros(count)
+        self.total, self.times = (torch.zeros(count, device=self.device) for _ in range(2))
 
     def __call__(self, seen: Footprints, height: int, width: int) -> tuple[Tensor, Tensor]:
         if seen.center.requires_grad:
@@ -56,14 +57,13 @@ class Watch:
         """Take in the gradients of the pictures since the last time."""
         for seen, half in self.seen:
             if seen.center.grad is not None:
-                owner = seen.owner.cpu()
-                self.total.index_add_(0, owner, seen.center.grad.norm(dim=1).cpu() * half)
-                self.times.index_add_(0, owner, torch.ones(len(owner)))
+                self.total[seen.owner] += seen.center.grad.norm(dim=1) * half  # no Gaussian is twice in a picture
+                self.times[seen.owner] += 1
         self.seen.clear()
 
     @property
     def pull(self) -> Tensor:
-        """(N,) mean length of the loss's gradient along the picture, of the pictures in which a Gaussian was seen; on the CPU."""
+        """(N,) mean length of the loss's gradient along the picture, of the pictures in which a Gaussian was seen."""
         return self.total / self.times.clamp(min=1)
 
 
@@ -84,11 +84,10 @@ def densified(
         M Gaussians and (M,) int64 which of the N each was, -1 for new ones. A clone and its original have the opacity that makes both
         together as opaque as the one was, so that the picture stays; the paper leaves it, and the picture darkens.
     """
-    device = cloud.points.device
-    chosen = (pull >= least).to(device)
+    chosen = pull >= least
     if int(chosen.sum()) > room:
-        first = torch.where(chosen.cpu(), pull, -1.0).argsort(descending=True, stable=True)[:room]
-        chosen = torch.zeros_like(chosen).index_fill_(0, first.to(device), True)
+        first = torch.where(chosen, pull, -1.0).argsort(descending=True, stable=True)[:room]
+        chosen = torch.zeros_like(chosen).index_fill_(0, first, True)
     large = cloud.scales.amax(1) > LARGE
     split, cloned = chosen & large, chosen & ~large
     halved = torch.logit(1 - (1 - cloud.opacity).sqrt(), 1e-6)

@@ -53,7 +53,7 @@ def fit_gaussians(
     generator, told, held = context.generator(), "", 1.0 if drawn is None else HELD
     learnt = Learnt(cloud_of(believed, color_volume(views, prior), options.cloud, generator), options.steps)
     solid = Solid(prior, float(learnt.cloud.scales.detach().median()))
-    watch = Watch(fastest(learnt.cloud), len(learnt.cloud))
+    watch = Watch(fastest(learnt.cloud), len(learnt.cloud), context.device)
     most = round(options.cloud.growth * len(learnt.cloud))
     photo, others = Observed(views, options.cloud.size), None if drawn is None else Observed(drawn, options.cloud.size)
     outline = outline_weight(views.mask)

@@ -185,12 +185,12 @@ def check_guidance(options: Guidance) -> None:
             raise ConfigError(f"guidance.least={least:g} and guidance.most={most:g} do not rise within 0..1", "--set guidance.least=0.02")
 
 
-def check_models(view: Path | None, text: Path | None, options: Guidance, geometry: Path | None = None) -> None:
+def check_models(options: Guidance, view: Path | None, text: Path | None, geometry: Path | None = None) -> None:
     """Refuse what models that see four sides at once, or the shape alone, cannot do; whether they are such ones, their files say.
 
     Args:
-        view, text, geometry: the models' folders, None where there is none.
         options: of the guidance.
+        view, text, geometry: the models' folders, None where there is none.
 
     Raises:
         ConfigError: one stands in the other's place, is to be shown normals, or to draw single pictures.
@@ -229,7 +229,7 @@ def open_guide(
 
     named = (options.view_model, options.text_model, options.geometry_model)
     view, text, shape = (require(name, is_offline(context.offline), context.commercial_ok) if name else None for name in named)
-    check_models(view, text, options, shape)
+    check_models(options, view, text, shape)
     pullers: list[tuple[Puller, Ramp]] = []
     camera, device = wide_camera(views.cameras, prior), str(context.device)
     if view:

@@ -76,7 +76,7 @@ def texture(
     others = [] if drawn is None else [only(drawn, view) for view in range(len(drawn))]
     scene = prepare(even(views), low, matching, face, barycentric, options, context, [even(o) for o in others] if photographed else others)
     if photographed:
-        scene = replace(scene, drawn=[as_exposed(other, scene.photo, scene.vertices) for other in scene.drawn])
+        scene = replace(scene, drawn=as_exposed(scene.drawn, scene.photo, scene.vertices))
     base_color = bake_colors(scene, prior, low, face, options, context)
     normal_map = None
     if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
@@ -139,12 +139,18 @@ def prepare(
     return Painted(surface, vertices, texels, ready(views), others)
 
 
-def as_exposed(photo: Photo, first: Photo, vertices: Points) -> Photo:
-    """A photo in the exposure and white balance of the first one, as far as the surface tells them."""
-    seen = [project_photo(one.soft, vertices.position, vertices.normal, one.grazing) for one in (first, photo)]
-    gain = exposure_gain(vertices.position, *seen)
-    sharp, soft = (replace(source, rgb=to_srgb(to_linear(source.rgb) * gain)) for source in (photo.sharp, photo.soft))
-    return Photo(sharp, soft, photo.grazing)
+def as_exposed(photos: list[Photo], first: Photo, vertices: Points) -> list[Photo]:
+    """Photos in the exposure and white balance of the first one, as far as the surface tells them."""
+
+    def shown(photo: Photo) -> tuple[Tensor, Tensor]:
+        return project_photo(photo.soft, vertices.position, vertices.normal, photo.grazing)
+
+    found, known = [], shown(first)
+    for photo in photos:
+        gain = exposure_gain(vertices.position, known, shown(photo))
+        sharp, soft = (replace(source, rgb=to_srgb(to_linear(source.rgb) * gain)) for source in (photo.sharp, photo.soft))
+        found.append(Photo(sharp, soft, photo.grazing))
+    return found
 
 
 def only(views: Views, view: int) -> Views:

@@ -1,0 +1,25 @@
+"""Which models a run will need: looked for before any work is done."""
+
+from __future__ import annotations
+
+from img23d.config import Config
+from img23d.stages.guide import check_guidance, check_models
+
+
+def have_models(config: Config) -> None:
+    """Look for the weights that the options name, and fetch them where that is allowed, before any work is done.
+
+    Raises:
+        WeightsError: they are not here and not to be had.
+        ConfigError: a model for guidance lacks what it must be told, or is to do what it cannot.
+    """
+    from img23d.backends.hub import is_offline, require
+    from img23d.backends.monocular import DEFAULTS
+
+    kind = config.estimate.geometry
+    geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
+    check_guidance(config.guidance)
+    guiding = (config.guidance.view_model, config.guidance.text_model, config.guidance.geometry_model)
+    named = [name.strip() for name in (*geometry.split(","), config.multiview.model, *guiding)]
+    found = {"": None, **{name: require(name, is_offline(config.offline), config.commercial_ok) for name in named if name}}
+    check_models(config.guidance, *(found[name] for name in named[-len(guiding) :]))
