@@ -48,15 +48,15 @@ class Ball:
         normal = torch.nn.functional.normalize(points, dim=-1)
         return Views(cameras, (0.5 + 0.4 * normal).clamp(0, 1), mask, depth, normal, mask.clone())
 
-    def prior(self, radius=None, resolution=40):
-        """A `ShapePrior` that holds a ball, by default the right one."""
+    def prior(self, radius=None, resolution=40, confidence=1.0):
+        """A `ShapePrior` that holds a ball, by default the right one and known for sure."""
         from img23d.fields.analytic import Sphere
         from img23d.ops.volume import volume_points
         from img23d.scene import ShapePrior
 
         points = volume_points(resolution).reshape(-1, 3)
         sdf = Sphere(radius or self.radius).sdf(points).reshape(resolution, resolution, resolution)
-        return ShapePrior(sdf, torch.ones_like(sdf), torch.full((96, 96, 3), 0.5), torch.ones(96, 96))
+        return ShapePrior(sdf, torch.full_like(sdf, confidence), torch.full((96, 96, 3), 0.5), torch.ones(96, 96))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """NeuS fitting: the photo corrects a wrong prior."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from img23d.scene.cameras import orbit_degrees
 from img23d.stages.fit import HEAVIEST, fit, occupied_interval, outline_weight, render_rays, without_tunnels
 
 QUICK = Fit(resolution=40, levels=3, steps=40, rays=400, samples=24, learning_rate=0.02, volume=Ramp(0.1, 0.1))
+GUESSED = 0.8  # the confidence of a prior that is not known for sure
 
 
 def radii(field, directions):
@@ -22,10 +25,26 @@ def radii(field, directions):
 
 @pytest.mark.parametrize("radius", [0.5, 0.7])
 def test_the_outline_corrects_the_prior(ball, context, radius):
-    field = fit(ball.views(), ball.prior(radius), QUICK, context)
+    field = fit(ball.views(), ball.prior(radius, confidence=GUESSED), QUICK, context)
     angle = torch.linspace(0, 6.28, 40)
     rim = torch.stack([angle.cos(), angle.sin(), torch.zeros(40)], -1)
     assert float((radii(field, rim) - ball.radius).abs().mean()) < 0.35 * abs(radius - ball.radius)
+
+
+def test_what_is_known_for_sure_stays_as_it_is_in_full_resolution(ball, context):
+    """The photo shows a larger ball: only the side that is not known grows."""
+    prior = ball.prior(0.5, resolution=64)
+    half = torch.linspace(-1, 1, 64) > 0.25
+    prior = replace(prior, confidence=torch.where(half, 0.5, 0.95).expand_as(prior.sdf).clone())
+    prior.confidence[prior.sdf.abs() > 0.15] = 0.95
+    assert prior.known
+    field = fit(ball.views(), prior, QUICK, context)
+    assert field.known is not None and field.sdf_volume.shape == prior.sdf.shape
+    assert torch.equal(field.sdf_volume[field.known], prior.sdf[field.known])
+    assert bool(field.known[..., :28].all()) and not bool(field.known[32, 32, 48])
+    sides = torch.tensor([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    left, right = radii(field, sides).tolist()
+    assert left == pytest.approx(0.5, abs=0.01) and right > 0.54
 
 
 def test_the_outline_counts_more_the_thinner_the_object_is():
@@ -106,7 +125,7 @@ def test_drawn_outlines_carve_what_the_photo_cannot_show(ball, context):
     photo, around = ball.views(64), ball.views(64, orbit_degrees([60.0, 120.0, 180.0, 240.0, 300.0], 0.0, 2.4, 40.0))
     nothing = torch.zeros_like(around.mask)
     drawn = Views(around.cameras, around.rgb, around.mask, nothing, torch.zeros_like(around.rgb), nothing.clone())
-    prior, options = ball.prior(0.75), Fit(resolution=32, steps=30, rays=256, samples=24, learning_rate=0.04)
+    prior, options = ball.prior(0.75, confidence=GUESSED), Fit(resolution=32, steps=30, rays=256, samples=24, learning_rate=0.04)
     far = torch.tensor([[0.0, 0.0, -0.68], [0.48, 0.0, -0.48]])  # behind, out of the true ball
     alone, told = fit(photo, prior, options, context), fit(photo, prior, options, context, drawn)
     assert float(alone.sdf(far).max()) < 0.02 < 0.04 < float(told.sdf(far).min())

@@ -9,6 +9,7 @@ from img23d.backends.threads import repeatable
 from img23d.config import Ramp, Refine
 from img23d.errors import FitError
 from img23d.fields.analytic import Box, Sphere, Torus
+from img23d.fields.grid import FrozenGrid
 from img23d.ops.render import render
 from img23d.ops.topology import euler_characteristic, is_closed, is_closed_manifold, is_consistently_oriented, volume
 from img23d.scene import Mesh
@@ -26,6 +27,19 @@ def overlap(mesh, views, context):
     seen = render(mesh, views.cameras, size, size, context.rasterizer).views.mask > 0.5
     true = views.mask > 0.5
     return float((seen & true).sum() / (seen | true).sum())
+
+
+def test_what_the_field_knows_for_sure_is_held(ball, context):
+    """The photo shows a larger ball: the side that is known stays, the other follows the photo."""
+    prior = ball.prior(0.54, resolution=48)
+    known = (torch.linspace(-1, 1, 48) < 0.1).expand(48, 48, 48)
+    options = replace(QUICK, steps=16, learning_rate=0.025, anchor=Ramp(0.05, 0.05), smooth=0, smooth_unseen=0)
+    grown = []
+    for held in (known, None):
+        mesh = refine(ball.views(96), FrozenGrid(prior.sdf, torch.full((3, 4, 4, 4), 0.5), known=held), options, context)
+        across = mesh.vertices[(mesh.vertices[:, 1].abs() < 0.1) & (mesh.vertices[:, 2].abs() < 0.1)]
+        grown += [float((side.norm(dim=-1) - 0.54).abs().median()) for side in (across[across[:, 0] < -0.3], across[across[:, 0] > 0.3])]
+    assert grown[0] < 0.001 and min(grown[1:]) > 0.0025
 
 
 @pytest.mark.parametrize("radius", [0.54, 0.65])

@@ -104,10 +104,11 @@ class FrozenGrid:
         sdf_volume: (R, R, R).
         color_volume: (3, C, C, C).
         settled: share of the steps of its fit after which its shape had settled, where that was watched.
+        known: (R, R, R) bool, where it is known for sure and stays as it is; or None.
     """
 
-    def __init__(self, sdf_volume: Tensor, color_volume: Tensor, settled: float | None = None) -> None:
-        self.sdf_volume, self.color_volume, self.settled = sdf_volume, color_volume, settled
+    def __init__(self, sdf_volume: Tensor, color_volume: Tensor, settled: float | None = None, known: Tensor | None = None) -> None:
+        self.sdf_volume, self.color_volume, self.settled, self.known = sdf_volume, color_volume, settled, known
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,) signed distance."""

@@ -16,6 +16,7 @@ from img23d.priors import frame
 from img23d.priors.ask import ask
 from img23d.priors.back_colour import without_features
 from img23d.priors.export import import_network
+from img23d.priors.known_solid import KnownSolid
 from img23d.priors.network import ShapeNetwork
 from img23d.priors.slant import steepen
 from img23d.priors.solid import solid_from_prediction
@@ -51,6 +52,7 @@ class Prediction:
         elevation_confidence: 0..1.
         roll: radians the camera is turned about its axis.
         fov: radians of the crop: the one that was told, else the network's guess.
+        known: a simple solid that took the place of the network's, see `img23d.priors.primitive`.
     """
 
     mask: Tensor
@@ -68,6 +70,7 @@ class Prediction:
     elevation_confidence: float
     roll: float
     fov: float
+    known: KnownSolid | None = None
 
 
 def weights_present() -> bool:

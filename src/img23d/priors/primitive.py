@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from img23d.priors import frame
 from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid
@@ -47,8 +49,13 @@ def box_candidate(said: Prediction, fov_known: bool) -> Candidate | None:
     shown = show_box(box._replace(half=(wide, tall, deep)), said.mask.shape[-1], said.mask.device)
     apart = turned_apart(said, shown, shown.solid)
     points = frame.ray_points(box.distance, said.mask.shape[-1], fine_depths(said))
-    volume = cuboid_distance(box._replace(half=(wide, tall, deep)), points, ROUNDING)[0] / frame.TRUNCATION
-    return Candidate(shown, volume, box.elevation, box.distance, apart) if apart < SQUARE else None
+    volume = exact_box(box, points) / frame.TRUNCATION
+    return Candidate(shown, volume, partial(exact_box, box), box.elevation, box.distance, apart) if apart < SQUARE else None
+
+
+def exact_box(box: Cuboid, points: Tensor) -> Tensor:
+    """(...) signed distance of a box with rounded edges at points (..., 3)."""
+    return cuboid_distance(box, points, ROUNDING)[0]
 
 
 def show_box(box: Cuboid, size: int, device: torch.device | str = "cpu") -> Shown:

@@ -104,7 +104,19 @@ def finished_end(line: Tensor, radius: Tensor, end: float, side: float) -> tuple
 
 def seen_along_rays(profile: Profile, size: int, depths: Tensor) -> Tensor:
     """(D, size, size) signed distance of the turned solid at some depths along the rays of a picture."""
-    height, radius = cylindrical(profile.axis, size, depths)
+    return from_table(profile, *cylindrical(profile.axis, size, depths))
+
+
+def at_points(profile: Profile, points: Tensor) -> Tensor:
+    """(...) signed distance of the turned solid at points (..., 3) in the frame of the crop."""
+    beside = points - points.new_tensor([profile.axis.x, 0.0, 0.0])
+    up = profile.axis.directions(points)[0]
+    height = beside @ up
+    return from_table(profile, height, (beside - height[..., None] * up).norm(dim=-1))
+
+
+def from_table(profile: Profile, height: Tensor, radius: Tensor) -> Tensor:
+    """(...) signed distance of the turned solid at heights (...) along its axis and radii (...) away from it."""
     kept = radius.clamp(max=REACH), height.clamp(-REACH, REACH)
     place = torch.stack(kept, -1).reshape(1, -1, 1, 2) / REACH
     found = F.grid_sample(profile.distance[None, None], place, align_corners=False, padding_mode="border")[0, 0, :, 0]

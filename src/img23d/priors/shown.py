@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from img23d.ops.crop import spread
+from img23d.priors.known_solid import KnownSolid
 from img23d.priors.solid import SURE
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Candidate(NamedTuple):
 
     shown: Shown
     volume: Tensor  # (BINS, S, S) as that of a `Prediction`, at `fine_depths`
+    solid: Callable[[Tensor], Tensor]  # (..., 3) points in the frame of the crop to (...) signed distances, half-widths
     elevation: float  # radians
     distance: float  # from the camera to mid-depth, half-widths
     apart: float  # `turned_apart` from the network's answer
@@ -56,14 +59,14 @@ def with_parts(said: Prediction, found: Candidate) -> Prediction:
         found: the solid.
 
     Returns:
-        The answer with another volume, other layers, normals, elevation and field of view.
+        The answer with another volume, other layers, normals, elevation and field of view, and the solid itself.
     """
     inside, shown, volume = said.mask > 0.5, found.shown, found.volume
     # Rays go through the centres of pixels, depths from one end of the range to the other.
     own = F.interpolate(said.volume[None], size=volume.shape[1:], mode="bilinear", align_corners=False)
     own = F.interpolate(own[None], size=volume.shape, mode="trilinear", align_corners=True)[0, 0]
     layers = torch.stack([torch.where(shown.solid, new, told) for new, told in zip(shown[:2], (said.front_depth, said.back_depth))])
-    known, depths = shown.solid & inside, fine_depths(said)
+    known, depths, parts = shown.solid & inside, fine_depths(said), torch.zeros_like(inside)
     labels, count = ndimage.label(ndimage.binary_opening((inside & ~shown.solid).cpu().numpy(), iterations=1))
     for label in range(1, count + 1):
         part = torch.from_numpy(labels == label).to(inside.device)
@@ -74,7 +77,7 @@ def with_parts(said: Prediction, found: Candidate) -> Prediction:
         seam, edge = part & grown(shown.solid, 2), shown.solid & grown(part, 2)
         shift = (layers[:, edge].mean() - layers[:, seam].mean()) if bool(seam.any()) and bool(edge.any()) else layers.new_tensor(0.0)
         layers[:, part] += shift
-        known = known | part
+        known, parts = known | part, parts | part
         volume = torch.where(grown(part, 3), torch.minimum(volume, moved_away(own, float(shift), depths)), volume)
     layers = spread(layers.permute(1, 2, 0), known).permute(2, 0, 1)
     sure = torch.where(shown.solid, torch.full_like(said.mask, SURE), said.depth_confidence)
@@ -83,7 +86,7 @@ def with_parts(said: Prediction, found: Candidate) -> Prediction:
         back_depth_confidence=torch.where(shown.solid, sure, said.back_depth_confidence), elevation=found.elevation, roll=0.0,
         fov=2 * math.atan(1 / found.distance),
         normal=torch.where(shown.solid[..., None], shown.normal, said.normal),
-        normal_confidence=torch.where(shown.solid, sure, said.normal_confidence),
+        normal_confidence=torch.where(shown.solid, sure, said.normal_confidence), known=KnownSolid(found.solid, parts),
     )  # fmt: skip
 
 

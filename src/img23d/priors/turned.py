@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -11,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.priors import frame
-from img23d.priors.profile import Profile, seen_along_rays, show, turned_profile
+from img23d.priors.exact_profile import best_profile
+from img23d.priors.profile import Profile, at_points, seen_along_rays, show, turned_profile
 from img23d.priors.revolution import COARSE, EXACT, Axis, coverage, find_axis, largest_revolution
 from img23d.priors.shown import Candidate, Shown, fine_depths, turned_apart
 from img23d.priors.solid import silhouette_distance
@@ -65,10 +67,12 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     found = more_likely(said, lid, opening)
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
-    if found is opening and not math.isclose(thinnest, JUDGED):
-        found = lid_and_opening(said, outside, axis, EXACT, thinnest)[1]._replace(apart=opening.apart)
-    volume = seen_along_rays(found.profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
-    return Candidate(found.shown, volume, axis.elevation, axis.distance, found.apart)
+    table = largest_revolution(outside, axis)
+    wall = max(WALL * lid.profile.radius, thinnest) if found is opening else 0.0
+    profile = best_profile(said.mask, table, axis, coverage(table, axis, said.mask, EXACT), wall)
+    volume = seen_along_rays(profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
+    shown = show(profile, said.mask.shape[-1])
+    return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart)
 
 
 def most_alike(

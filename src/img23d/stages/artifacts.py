@@ -104,14 +104,16 @@ def load_drawn(folder: Path, device: torch.device | str = "cpu") -> Views:
 def save_field(field: FrozenGrid, folder: Path) -> None:
     """field.safetensors, and its surface from four sides."""
     settled = None if field.settled is None else torch.tensor(field.settled, dtype=torch.float64)
-    save_tensors(folder / "field.safetensors", {"sdf": field.sdf_volume, "color": field.color_volume, "settled": settled})
+    volumes = {"sdf": field.sdf_volume, "color": field.color_volume, "settled": settled, "known": field.known}
+    save_tensors(folder / "field.safetensors", volumes)
     save_image(folder / "form.png", field_form(field, field.sdf_volume.device))
 
 
 def load_field(folder: Path, device: torch.device | str = "cpu") -> FrozenGrid:
     """What `save_field` wrote."""
     tensors = load_file(str(folder / "field.safetensors"), str(device))
-    return FrozenGrid(tensors["sdf"], tensors["color"], float(tensors["settled"]) if "settled" in tensors else None)
+    settled = float(tensors["settled"]) if "settled" in tensors else None
+    return FrozenGrid(tensors["sdf"], tensors["color"], settled, tensors.get("known"))
 
 
 def save_mesh_artifact(mesh: Mesh, folder: Path) -> None:

@@ -13,6 +13,7 @@ from img23d.config import Estimate, Prior
 from img23d.ops.crop import resize_views_image, spread
 from img23d.priors.embedded import NORMAL_DOUBT, Prediction, predict, solid_from_prediction
 from img23d.priors.fine_normals import fine_normals, weights_present
+from img23d.priors.known_solid import known_on_grid
 from img23d.priors.primitive import simplified
 from img23d.scene import ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
@@ -41,7 +42,8 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     layers = middle + torch.stack([said.front_depth, said.back_depth])
     cameras, unit = fitted_camera(layers, inside, elevation, math.degrees(said.fov))
     cameras = cameras.to(views.mask.device)
-    sdf, confidence = solid_from_prediction(said, cameras, prior.resolution)
+    guess = solid_from_prediction(said, cameras, prior.resolution)
+    sdf, confidence = guess if said.known is None else known_on_grid(said.known, cameras, prior.resolution, guess)
     size = views.mask.shape[-1]
     depth = unit * (middle + full_size(said.front_depth[..., None], inside, size)[..., 0])
     normal = full_size(said.normal, inside, size)

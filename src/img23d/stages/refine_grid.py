@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from img23d.config import Refine
-from img23d.fields.grid import SdfField
+from img23d.fields.grid import FrozenGrid, SdfField
 from img23d.ops.necks import necks
 from img23d.ops.strands import Balls, ball_distance, drawn_in, large_parts, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
@@ -22,6 +22,7 @@ SEARCHED = 112  # samples along each side of the volume in which lost parts are 
 CRUMB = 0.03  # share of the largest part's volume: smaller parts are crumbs, as are left of a strand
 STRAND = 0.7  # cells: radius of strands that a grid shows in one piece
 NECK = 0.01  # object units: what is joined by less depth than this may be worn through
+ALL = 0.999  # of the samples about a point
 SMALL_AREA, FINEST = 2.0, 1.5  # square object units; the cube has 24
 
 
@@ -109,21 +110,26 @@ class HeldField:
     Args:
         field: with the strands that were lost, if any.
         necks: (K, 3) places where parts hang together by very little; see `img23d.ops.necks`.
+        known: (R, R, R) bool, where the field is known for sure; or None.
     """
 
-    def __init__(self, field: SdfField, necks: Tensor) -> None:
-        self.field, self.necks = field, necks
+    def __init__(self, field: SdfField, necks: Tensor, known: Tensor | None = None) -> None:
+        self.field, self.necks, self.known = field, necks, known
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,) signed distance."""
         return self.field.sdf(x)
 
     def held(self, x: Tensor, reach: float) -> Tensor:
-        """(N,) bool: within ``reach`` of a neck or of a strand."""
+        """(N,) bool: known, or within ``reach`` of a neck or of a strand."""
         from scipy.spatial import cKDTree
 
-        apart, _ = cKDTree(self.necks.cpu().numpy()).query(x.cpu().numpy(), distance_upper_bound=reach)
-        near = torch.from_numpy(apart < reach).to(x.device)
+        near = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        if len(self.necks):
+            apart, _ = cKDTree(self.necks.cpu().numpy()).query(x.cpu().numpy(), distance_upper_bound=reach)
+            near = torch.from_numpy(apart < reach).to(x.device)
+        if self.known is not None:
+            near = near | (sample_volume(self.known.to(x), x) > ALL)
         return near | self.field.held(x, reach) if isinstance(self.field, StrandedField) else near
 
     def drawn_in(self, vertices: Tensor, reach: float) -> Tensor:
@@ -146,9 +152,10 @@ def with_thin_parts(field: SdfField, views: Views, whole: bool, cell: float) -> 
     volume = large_parts(volume, CRUMB) if whole else volume
     balls = lost_strands(volume, views, THIN, STRAND * cell, whole)
     thin = necks(volume, NECK)
+    known = field.known if isinstance(field, FrozenGrid) else None
     if balls is not None:
-        field = StrandedField(volume, balls)
-    return field if balls is None and not len(thin) else HeldField(field, thin)
+        field = StrandedField(field.sdf_volume if isinstance(field, FrozenGrid) and known is not None else volume, balls)
+    return field if balls is None and not len(thin) and known is None else HeldField(field, thin, known)
 
 
 @torch.no_grad()
