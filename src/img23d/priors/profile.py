@@ -102,21 +102,40 @@ def finished_end(line: Tensor, radius: Tensor, end: float, side: float) -> tuple
     return end + side * sphere * (1 - math.sin(turned)), torch.where(before < 0, torch.minimum(round_, radius), radius)
 
 
-def seen_along_rays(profile: Profile, size: int, depths: Tensor) -> Tensor:
-    """(D, size, size) signed distance of the turned solid at some depths along the rays of a picture."""
-    height, radius = cylindrical(profile.axis, size, depths)
+class Rays(NamedTuple):
+    """Where samples along the rays of a picture lie in the profile of any solid that is turned about one axis."""
+
+    depths: Tensor  # (D,)
+    place: Tensor  # (1, D S^2, 1, 2) radius and height, of `REACH`
+    beyond: Tensor  # (D, S, S) how far they lie outside of the profile, half-widths
+
+
+def rays_about(axis: Axis, size: int, depths: Tensor) -> Rays:
+    """The samples at some depths along the rays of a picture with ``size`` pixels along each side."""
+    height, radius = cylindrical(axis, size, depths)
     kept = radius.clamp(max=REACH), height.clamp(-REACH, REACH)
-    place = torch.stack(kept, -1).reshape(1, -1, 1, 2) / REACH
-    found = F.grid_sample(profile.distance[None, None], place, align_corners=False, padding_mode="border")[0, 0, :, 0]
-    return found.reshape(height.shape) + torch.hypot(radius - kept[0], height - kept[1])
+    place = torch.empty(1, radius.numel(), 1, 2, device=depths.device)
+    for along, part in enumerate(kept):
+        torch.div(part.reshape(-1), REACH, out=place[0, :, 0, along])
+    return Rays(depths, place, torch.hypot(radius - kept[0], height - kept[1]))
 
 
-def show(profile: Profile, size: int, bins: int = BINS) -> Shown:
-    """Look at a turned solid, at so many depths along each ray of a picture."""
-    depths = torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, bins, device=profile.distance.device)
-    volume = seen_along_rays(profile, size, depths)
-    front, back, solid = crossings(volume, depths)
+def seen_along_rays(profile: Profile, rays: Rays) -> Tensor:
+    """(D, size, size) signed distance of the turned solid at the samples of `rays_about` its axis."""
+    found = F.grid_sample(profile.distance[None, None], rays.place, align_corners=False, padding_mode="border")[0, 0, :, 0]
+    return found.reshape(rays.beyond.shape) + rays.beyond
+
+
+def show(profile: Profile, size: int, rays: Rays | None = None) -> Shown:
+    """Look at a turned solid, with `depths_shown` along the rays of a picture, or those given."""
+    rays = rays_about(profile.axis, size, depths_shown(BINS, profile.distance)) if rays is None else rays
+    front, back, solid = crossings(seen_along_rays(profile, rays), rays.depths)
     return Shown(front, back, solid, normals_at(profile, front, size))
+
+
+def depths_shown(bins: int, like: Tensor) -> Tensor:
+    """(bins,) depths at which solids are looked at."""
+    return torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, bins, device=like.device)
 
 
 def normals_at(profile: Profile, depth: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.priors import frame
-from img23d.priors.profile import Profile, seen_along_rays, show, turned_profile
+from img23d.priors.profile import Profile, depths_shown, rays_about, seen_along_rays, show, turned_profile
 from img23d.priors.revolution import COARSE, EXACT, Axis, coverage, find_axis, largest_revolution
 from img23d.priors.shown import Candidate, Shown, fine_depths, turned_apart
 from img23d.priors.solid import silhouette_distance
@@ -67,7 +67,7 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
         return None
     if found is opening and not math.isclose(thinnest, JUDGED):
         found = lid_and_opening(said, outside, axis, EXACT, thinnest)[1]._replace(apart=opening.apart)
-    volume = seen_along_rays(found.profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
+    volume = seen_along_rays(found.profile, rays_about(axis, said.mask.shape[-1], fine_depths(said))) / frame.TRUNCATION
     return Candidate(found.shown, volume, axis.elevation, axis.distance, found.apart)
 
 
@@ -111,8 +111,11 @@ def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tup
     lid = turned_profile(table, axis, ends)
     opening = turned_profile(table, axis, ends, max(WALL * lid.radius, thinnest))
 
+    size = said.mask.shape[-1]
+    rays = rays_about(axis, size, depths_shown(size, outside))
+
     def trial(profile: Profile) -> Trial:
-        shown = show(profile, said.mask.shape[-1], said.mask.shape[-1])
+        shown = show(profile, size, rays)
         return Trial(profile, shown, ends.share, turned_apart(said, shown, shown.solid))
 
     return trial(lid), trial(opening)
@@ -123,7 +126,8 @@ def more_likely(said: Prediction, lid: Trial, opening: Trial) -> Trial:
     if abs(lid.apart - opening.apart) > ALIKE:
         return min(lid, opening, key=lambda trial: trial.apart)
     size, depths = said.volume.shape[-1], frame.bin_depths(len(said.volume), said.volume.device)
-    closed, open_ = (seen_along_rays(trial.profile, size, depths) < 0 for trial in (lid, opening))
+    rays = rays_about(lid.profile.axis, size, depths)
+    closed, open_ = (seen_along_rays(trial.profile, rays) < 0 for trial in (lid, opening))
     cavity = closed & ~open_
     return opening if float((said.volume[cavity] > 0).float().sum()) > EMPTY * float(cavity.sum()) else lid
 
