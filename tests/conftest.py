@@ -15,6 +15,22 @@ from img23d.backends.threads import settle_threads
 settle_threads(1)
 
 
+# Files that take longest, the longest first.
+LONGEST = ("test_golden.py", "test_primitive.py", "test_fit_gaussians.py", "test_end_to_end.py", "test_pipeline.py")
+
+
+def pytest_configure(config):
+    """Processes beside each other would begin with the files of most tests, and the two of the golden numbers come last, alone."""
+    if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files begin first, the others as they are found; tests of a file keep their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Every test begins with one thread, whatever the tests before it asked for: several cost the small sizes here more than they give."""

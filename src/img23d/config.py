@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -207,7 +208,6 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
 
     path = _preset_path(str(preset))
     known = list(keys(Config()))
-    tree = OmegaConf.structured(Config)
     try:
         chosen = OmegaConf.load(path)
     except (OSError, YAMLError, UnicodeDecodeError) as error:
@@ -225,7 +225,15 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
         OmegaConf.update(chosen, key, {"start": value, "end": value})
     for key in _leaves(OmegaConf.to_container(chosen)):
         check_key(key, known, f"preset {path.name}")
-    return replace(_merged([tree, chosen], overrides, path.stem if path.stem in preset_names() else "standard"), preset=path.stem)
+    return replace(_merged([_described(), chosen], overrides, path.stem if path.stem in preset_names() else "standard"), preset=path.stem)
+
+
+@cache
+def _described() -> Any:
+    """The options as OmegaConf describes them, which takes most of the time of reading some; merging copies them."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.structured(Config)
 
 
 def changed(config: Config, overrides: Iterable[str]) -> Config:

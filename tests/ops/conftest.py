@@ -49,6 +49,6 @@ def scene_of(paint, size: int = 160, profile=PROFILE, elevation_deg: float = 5.0
     return scene, photo_layer(scene.photo, scene.vertices, scene.texels).vertex_trust
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def vase():
     return scene_of

@@ -11,7 +11,7 @@ from img23d.ops.unseen import photo_layer
 
 
 def filled(vase, paint, guess, seed: int = 0, **shape):
-    """What is painted on the vase over a guess (3,), and the trust in the photo."""
+    """The scene, the trust in its photo, and what is painted on the vase over a guess (3,)."""
     scene, shown = vase(paint, **shape)
     photo = photo_layer(scene.photo, scene.vertices, scene.texels)
     below = torch.tensor(guess)
@@ -34,8 +34,14 @@ def eye(points):
     return torch.where((spot & (points[..., 2] > 0))[..., None], torch.tensor([0.1, 0.1, 0.1]), torch.tensor([0.8, 0.7, 0.3]))
 
 
-def test_belts_go_round_at_their_heights(vase):
-    scene, _, layer = filled(vase, belts, (0.5, 0.4, 0.2))
+@pytest.fixture(scope="module")
+def belted(vase):
+    """Of a vase with belts."""
+    return filled(vase, belts, (0.5, 0.4, 0.2))
+
+
+def test_belts_go_round_at_their_heights(belted):
+    scene, _, layer = belted
     place = scene.texels.position
     behind = (place[:, 2] < -0.2) & (place[:, 1].abs() < 0.7)
     truth, red = belts(place)[behind][:, 0], layer.texel_rgb[behind][:, 0]
@@ -66,14 +72,14 @@ def test_belts_stay_outside_of_a_cup(vase):
     assert layer.vertex_rgb[wall].mean(0)[2] > 0.47
 
 
-def test_what_is_known_stays_and_is_not_trusted_to_this_layer(vase):
-    _, shown, layer = filled(vase, belts, (0.5, 0.4, 0.2))
+def test_what_is_known_stays_and_is_not_trusted_to_this_layer(belted):
+    _, shown, layer = belted
     assert torch.equal(layer.vertex_trust > 0, shown < 0.9)
     assert layer.texel_trust.min() >= 0 and layer.texel_trust.max() <= 1
 
 
-def test_the_same_seed_paints_the_same(vase):
-    first, again = filled(vase, belts, (0.5, 0.4, 0.2))[2], filled(vase, belts, (0.5, 0.4, 0.2))[2]
+def test_the_same_seed_paints_the_same(vase, belted):
+    first, again = belted[2], filled(vase, belts, (0.5, 0.4, 0.2))[2]
     assert torch.equal(first.texel_rgb, again.texel_rgb)
     assert not torch.equal(first.texel_rgb, filled(vase, belts, (0.5, 0.4, 0.2), seed=1)[2].texel_rgb)
 

@@ -81,6 +81,17 @@ def test_compiled_carving_equals_the_reference(shape, request, monkeypatch):
     assert float(differ.float().mean()) < 1e-3, "more than rounding on the rims"
 
 
+def test_each_loop_is_compiled_once(sphere, box):
+    """Compiling takes seconds; literal numbers and another order of the arrays in memory would ask for it again."""
+    for item in (sphere, box):
+        solid_of(item, 24)
+    turned = torch.from_numpy(box.vertices).T.contiguous().T, torch.from_numpy(box.faces).long().T.contiguous().T
+    carve(*turned, 24, views=4, size=32)
+    loops = ("carve_views", "_look", "_carve", "surface_distance", "capped_distance", "_lower")
+    counts = {name: len(getattr(carve_compiled, name).signatures) for name in loops}  # 0: what calls it came from the cache
+    assert max(counts.values()) == counts["carve_views"] == counts["capped_distance"] == 1, counts
+
+
 def test_compiled_distances_equal_the_reference():
     generator = torch.Generator().manual_seed(5)
     points = torch.rand(3000, 3, generator=generator) * 0.9 - 0.45

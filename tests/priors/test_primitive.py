@@ -12,7 +12,7 @@ from img23d.priors.cuboid import Cuboid, cuboid_distance, find_cuboid
 from img23d.priors.cuboid import outline as outline_of_box
 from img23d.priors.embedded import Prediction
 from img23d.priors.primitive import box_candidate, show_box, simplified
-from img23d.priors.profile import PROFILE, Profile, seen_along_rays, show, turned_profile
+from img23d.priors.profile import PROFILE, Profile, rays_about, seen_along_rays, show, turned_profile
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
 from img23d.priors.shown import BINS, Candidate, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
@@ -128,7 +128,7 @@ def test_normals_point_at_the_camera_and_outwards():
 
 
 @cache
-def found_cup(hollow: bool, thinnest: float = 0.0) -> Candidate | None:
+def found_cup(hollow: bool, thinnest: float) -> Candidate | None:
     """What a cup is told anew as when the network takes it to be seen from a little lower."""
     _, shown = cup(hollow)
     return turned_candidate(told(shown, soft(shown), math.radians(18.0), 2 * math.atan(1 / CUP.distance)), True, thinnest)
@@ -145,7 +145,7 @@ def found_dish(true: float, guess: float, thinnest: float) -> Candidate | None:
 @pytest.mark.parametrize("hollow", [True, False])
 def test_a_cup_is_told_anew_with_its_elevation_and_opening(hollow):
     _, shown = cup(hollow)
-    found = found_cup(hollow)
+    found = found_cup(hollow, 0.0)
     assert found is not None and found.apart < 12
     assert math.degrees(found.elevation) == pytest.approx(22.0, abs=5.0)
     both = shown.solid & found.shown.solid
@@ -162,11 +162,11 @@ def test_where_the_inside_is_not_seen_the_networks_solid_tells_an_opening_from_a
     profile, shown = cup(hollow, low)
     assert float((shown.front - cup(not hollow, low)[1].front)[shown.solid].abs().mean()) < 0.02  # the photo cannot tell
     said = told(shown, soft(shown), low.elevation, 2 * math.atan(1 / CUP.distance))
-    volume = seen_along_rays(profile, said.volume.shape[-1], frame.bin_depths()) / frame.TRUNCATION
+    volume = seen_along_rays(profile, rays_about(low, said.volume.shape[-1], frame.bin_depths())) / frame.TRUNCATION
     found = turned_candidate(replace(said, volume=volume.clamp(-1, 1)), fov_known=True)
     assert found is not None
-    empty = seen_along_rays(cup(True, low)[0], SIZE, fine_depths(said)) > 0.05
-    cavity = empty & (seen_along_rays(cup(False, low)[0], SIZE, fine_depths(said)) < -0.05)
+    rays = rays_about(low, SIZE, fine_depths(said))
+    cavity = (seen_along_rays(cup(True, low)[0], rays) > 0.05) & (seen_along_rays(cup(False, low)[0], rays) < -0.05)
     assert float((found.volume[cavity] > 0).float().mean()) == pytest.approx(float(hollow), abs=0.2)
 
 

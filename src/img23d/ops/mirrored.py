@@ -16,7 +16,7 @@ from img23d.ops.unseen import Photo, Points
 
 # How far the image of a point may be off the surface, object units.
 SLACK = 0.05
-# Images that miss the surface by up to this are on it, by twice this are not, nor what is within this of those; at half as far again it counts.
+# Images that miss the surface by up to this are on it, by twice this are not, nor what is so near to those; at half as far again it is.
 CLOSE, AROUND = 0.02, 0.15
 TRIANGLES = 24
 # Length over which images of points are moved alike to meet the surface, object units.
@@ -153,7 +153,7 @@ def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Po
 
 
 def meeting(surface: Surface, placed: Tensor) -> Tensor:
-    """(N,) 0..1: where an image meets the surface closely and away from what has no image, so that no handle is painted where there is none.
+    """(N,) 0..1: where an image meets the surface, away from what has no image, so that no handle is painted where there is none.
 
     Args:
         surface: with N vertices.

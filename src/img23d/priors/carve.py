@@ -90,10 +90,11 @@ def carve_views(
     projected = project_views(vertices, rotations)
     ids = rasterizer.face_ids(projected, faces, size, size)
     solid, resolution = standing.clone().numpy(), round(len(grid) ** (1 / 3))
+    # All in the same order in memory: for another one everything would be compiled once more.
+    given = (ids, projected[..., :2].double() * size, rotations.double(), vertices.double(), faces, normals.double())
     count, points, sides = carve_compiled.carve_views(
-        ids.numpy(), (projected[..., :2].double() * size).numpy(), rotations.double().numpy(), vertices.double().numpy(), faces.numpy(),
-        normals.double().numpy(), solid, -HALF_SIZE, step, resolution, HALF_SIZE * math.sqrt(3.0), 0.5 * step,
-    )  # fmt: skip
+        *(part.contiguous().numpy() for part in given), solid, -HALF_SIZE, step, resolution, HALF_SIZE * math.sqrt(3.0), 0.5 * step
+    )
     return torch.from_numpy(solid[:count]), torch.from_numpy(points).float(), torch.from_numpy(sides).float()
 
 
@@ -221,7 +222,7 @@ def combine(inside: Tensor, near: Tensor, sign: Tensor, resolution: int, step: f
     matters = (inside | near.isfinite()).reshape(shape).cpu().numpy()
     margin = math.ceil(TRUNCATION / step) + 1
     box = tuple(reach(np.atleast_1d(matters.any(axis=tuple({0, 1, 2} - {axis}))), margin) for axis in range(3))
-    carved = inside.reshape(shape).cpu().numpy()[box]
+    carved = np.ascontiguousarray(inside.reshape(shape).cpu().numpy()[box])  # as its inverse is: compiled once for both
     value = np.where(carved, 0.5 - capped_distance(~carved, margin), capped_distance(carved, margin) - 0.5) * step
     distance, side = near.reshape(shape).cpu().numpy()[box], sign.reshape(shape).cpu().numpy()[box]
     # A voxel that sees nothing of the solid but is on a back side belongs to a cavity or a sheet: the carving decides.

@@ -8,7 +8,7 @@ from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from img23d.priors import frame
-from img23d.priors.profile import PROFILE, UNSURE, Profile, evenly, finished_end, seen_along_rays, smooth
+from img23d.priors.profile import PROFILE, UNSURE, Profile, depths_shown, evenly, finished_end, rays_about, seen_along_rays, smooth
 from img23d.priors.revolution import REACH, Axis, Coverage, outline
 from img23d.priors.shown import BINS
 
@@ -20,10 +20,10 @@ NEAREST = 1e-3  # what being off costs beside a bend as large
 def best_profile(mask: Tensor, table: Tensor, axis: Axis, ends: Coverage, wall: float = 0.0) -> Profile:
     """The `exact_profile` whose outline overlaps most with a silhouette (S, S): what fits into it is mostly a little too narrow."""
     size, tried = mask.shape[-1], []
-    depths = torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, BINS, device=mask.device)
+    rays = rays_about(axis, size, depths_shown(BINS, mask))
     for wider in WIDER:
         profile = exact_profile(table, axis, ends, wall, wider)
-        nearest = seen_along_rays(profile, size, depths).amin(0)
+        nearest = seen_along_rays(profile, rays).amin(0)
         covered = (0.5 - nearest * (size / 2)).clamp(0, 1)
         overlap = torch.minimum(covered, mask).sum() / torch.maximum(covered, mask).sum()
         tried.append((float(overlap), profile))

@@ -102,9 +102,27 @@ def finished_end(line: Tensor, radius: Tensor, end: float, side: float) -> tuple
     return end + side * sphere * (1 - math.sin(turned)), torch.where(before < 0, torch.minimum(round_, radius), radius)
 
 
-def seen_along_rays(profile: Profile, size: int, depths: Tensor) -> Tensor:
-    """(D, size, size) signed distance of the turned solid at some depths along the rays of a picture."""
-    return from_table(profile, *cylindrical(profile.axis, size, depths))
+class Rays(NamedTuple):
+    """Where samples along the rays of a picture lie in the profile of any solid that is turned about one axis."""
+
+    depths: Tensor  # (D,)
+    place: Tensor  # (1, D S^2, 1, 2) radius and height, of `REACH`
+    beyond: Tensor  # (D, S, S) how far they lie outside of the profile, half-widths
+
+
+def rays_about(axis: Axis, size: int, depths: Tensor) -> Rays:
+    """The samples at some depths along the rays of a picture with ``size`` pixels along each side."""
+    height, radius = cylindrical(axis, size, depths)
+    return Rays(depths, *in_table(height, radius))
+
+
+def in_table(height: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
+    """Where heights along the axis and radii (...) away from it lie in a profile: ``place`` and ``beyond`` of `Rays`."""
+    kept = radius.clamp(max=REACH), height.clamp(-REACH, REACH)
+    place = torch.empty(1, radius.numel(), 1, 2, device=radius.device)
+    for along, part in enumerate(kept):
+        torch.div(part.reshape(-1), REACH, out=place[0, :, 0, along])
+    return place, torch.hypot(radius - kept[0], height - kept[1])
 
 
 def at_points(profile: Profile, points: Tensor) -> Tensor:
@@ -112,23 +130,30 @@ def at_points(profile: Profile, points: Tensor) -> Tensor:
     beside = points - points.new_tensor([profile.axis.x, 0.0, 0.0])
     up = profile.axis.directions(points)[0]
     height = beside @ up
-    return from_table(profile, height, (beside - height[..., None] * up).norm(dim=-1))
+    return looked_up(profile, *in_table(height, (beside - height[..., None] * up).norm(dim=-1)))
 
 
-def from_table(profile: Profile, height: Tensor, radius: Tensor) -> Tensor:
-    """(...) signed distance of the turned solid at heights (...) along its axis and radii (...) away from it."""
-    kept = radius.clamp(max=REACH), height.clamp(-REACH, REACH)
-    place = torch.stack(kept, -1).reshape(1, -1, 1, 2) / REACH
+def seen_along_rays(profile: Profile, rays: Rays) -> Tensor:
+    """(D, size, size) signed distance of the turned solid at the samples of `rays_about` its axis."""
+    return looked_up(profile, rays.place, rays.beyond)
+
+
+def looked_up(profile: Profile, place: Tensor, beyond: Tensor) -> Tensor:
+    """(...) signed distance of the turned solid where `in_table` has found places."""
     found = F.grid_sample(profile.distance[None, None], place, align_corners=False, padding_mode="border")[0, 0, :, 0]
-    return found.reshape(height.shape) + torch.hypot(radius - kept[0], height - kept[1])
+    return found.reshape(beyond.shape) + beyond
 
 
-def show(profile: Profile, size: int, bins: int = BINS) -> Shown:
-    """Look at a turned solid, at so many depths along each ray of a picture."""
-    depths = torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, bins, device=profile.distance.device)
-    volume = seen_along_rays(profile, size, depths)
-    front, back, solid = crossings(volume, depths)
+def show(profile: Profile, size: int, rays: Rays | None = None) -> Shown:
+    """Look at a turned solid, with `depths_shown` along the rays of a picture, or those given."""
+    rays = rays_about(profile.axis, size, depths_shown(BINS, profile.distance)) if rays is None else rays
+    front, back, solid = crossings(seen_along_rays(profile, rays), rays.depths)
     return Shown(front, back, solid, normals_at(profile, front, size))
+
+
+def depths_shown(bins: int, like: Tensor) -> Tensor:
+    """(bins,) depths at which solids are looked at."""
+    return torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, bins, device=like.device)
 
 
 def normals_at(profile: Profile, depth: Tensor, size: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from img23d.priors import frame
 from img23d.priors.exact_profile import best_profile
-from img23d.priors.profile import Profile, at_points, seen_along_rays, show, turned_profile
+from img23d.priors.profile import Profile, at_points, depths_shown, rays_about, seen_along_rays, show, turned_profile
 from img23d.priors.revolution import COARSE, EXACT, Axis, coverage, find_axis, largest_revolution
 from img23d.priors.shown import Candidate, Shown, fine_depths, turned_apart
 from img23d.priors.solid import silhouette_distance
@@ -70,7 +70,7 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     table = largest_revolution(outside, axis)
     wall = max(WALL * lid.profile.radius, thinnest) if found is opening else 0.0
     profile = best_profile(said.mask, table, axis, coverage(table, axis, said.mask, EXACT), wall)
-    volume = seen_along_rays(profile, said.mask.shape[-1], fine_depths(said)) / frame.TRUNCATION
+    volume = seen_along_rays(profile, rays_about(axis, said.mask.shape[-1], fine_depths(said))) / frame.TRUNCATION
     shown = show(profile, said.mask.shape[-1])
     return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart)
 
@@ -115,8 +115,11 @@ def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tup
     lid = turned_profile(table, axis, ends)
     opening = turned_profile(table, axis, ends, max(WALL * lid.radius, thinnest))
 
+    size = said.mask.shape[-1]
+    rays = rays_about(axis, size, depths_shown(size, outside))
+
     def trial(profile: Profile) -> Trial:
-        shown = show(profile, said.mask.shape[-1], said.mask.shape[-1])
+        shown = show(profile, size, rays)
         return Trial(profile, shown, ends.share, turned_apart(said, shown, shown.solid))
 
     return trial(lid), trial(opening)
@@ -127,7 +130,8 @@ def more_likely(said: Prediction, lid: Trial, opening: Trial) -> Trial:
     if abs(lid.apart - opening.apart) > ALIKE:
         return min(lid, opening, key=lambda trial: trial.apart)
     size, depths = said.volume.shape[-1], frame.bin_depths(len(said.volume), said.volume.device)
-    closed, open_ = (seen_along_rays(trial.profile, size, depths) < 0 for trial in (lid, opening))
+    rays = rays_about(lid.profile.axis, size, depths)
+    closed, open_ = (seen_along_rays(trial.profile, rays) < 0 for trial in (lid, opening))
     cavity = closed & ~open_
     return opening if float((said.volume[cavity] > 0).float().sum()) > EMPTY * float(cavity.sum()) else lid
 
