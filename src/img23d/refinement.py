@@ -18,7 +18,7 @@ from img23d.io.meshes import load_mesh
 from img23d.io.textures import sample
 from img23d.pipeline import ASSET, FIELD, MESH, VIEWS, Report, Result, Steps, generate_into, open_context, silent, write_result
 from img23d.record import Given, Place, Reopened, Targets, check_existing, keep, targets_for
-from img23d.run import Run, digest, file_digest
+from img23d.run import Run, digest, file_digest, readable_stem
 from img23d.scene import Mesh, TexturedMesh, Views
 from img23d.stages import observe
 from img23d.stages.cameras import LOWEST, REACH
@@ -121,7 +121,8 @@ def refine_into(
         photo = None if photo_path is None else cut_out(photo_path, given, config, steps)
         views, asset = improve(placed, photo, given.elevation_deg, config, steps)
         exported = asset.moved(1 / place.scale, place.middle)
-        return write_result(views, asset, targets, config, steps, name or mesh_path.name, exported, mesh_path.suffix.lower())
+        told = name or readable_stem(mesh_path) + mesh_path.suffix
+        return write_result(views, asset, targets, config, steps, told, exported, mesh_path.suffix.lower())
 
 
 def content(source: TexturedMesh | Mesh) -> str:

@@ -7,6 +7,7 @@ import difflib
 import glob
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -214,7 +215,15 @@ def _value(value: Any, kind: str, where: str, folder: Path) -> Any:
             raise InputError(f"{where}={value!r} is not a number", "degrees, such as 40") from error
     if not isinstance(value, str):
         raise InputError(f"{where}={value!r} is not text", "put it in quotes")
-    return folder / value if "Path" in kind else value
+    if "Path" not in kind:
+        return value
+    try:
+        possible = b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise InputError(f"{where}={value!r} cannot be a file name", "write it as it is on disk")
+    return folder / value
 
 
 def name_items(items: list[Item]) -> list[Item]:
