@@ -16,8 +16,9 @@ from img23d.io.beside import Beside
 from img23d.io.decode import readable
 from img23d.io.gltf_reading import prepared_gltf
 from img23d.io.obj_reading import prepared_obj
+from img23d.io.off_reading import prepared_off
 from img23d.io.packing import Part, pack
-from img23d.io.ply_reading import triangulated_ply
+from img23d.io.ply_reading import prepared_ply
 from img23d.io.surfaces import MAX_TEXTURE, Pictures, made_up, surface
 from img23d.scene import Mesh, TexturedMesh
 
@@ -178,7 +179,10 @@ def _prepared(path: Path, suffix: str, beside: Beside, warnings: list[str]) -> t
     if suffix == "obj":
         return prepared_obj(path.read_bytes(), beside, warnings), suffix
     if suffix == "ply":
-        return triangulated_ply(path.read_bytes()), suffix
+        return prepared_ply(path.read_bytes()), suffix
+    if suffix == "off":
+        data = prepared_off(path.read_bytes())
+        return data, suffix if data is None else "ply"
     if suffix in ("glb", "gltf"):
         data = prepared_gltf(path, suffix, beside, warnings)
         return data, suffix if data is None else "glb"
