@@ -116,7 +116,7 @@ def refine_into(
         shape = source.mesh if isinstance(source, TexturedMesh) else source
         place = place_of(shape)
         keep(targets, mesh_path, given, source_key, config, photo_path, place, name, found)
-        inside = Mesh((shape.vertices - shape.vertices.new_tensor(place.middle)) * place.scale, shape.faces)
+        inside = Mesh(((shape.vertices - shape.vertices.new_tensor(place.middle)) * place.scale).float(), shape.faces)
         placed = (replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside).to(context.device)
         photo = None if photo_path is None else cut_out(photo_path, given, config, steps)
         views, asset = improve(placed, photo, given.elevation_deg, config, steps)

@@ -7,16 +7,18 @@ import struct
 import numpy as np
 import torch
 
-from img23d.scene import Mesh
+from img23d.scene import Mesh, brought_near
 
 
 def stl_bytes(mesh: Mesh) -> bytes:
     """A mesh as binary STL.
 
     Args:
-        mesh: in millimetres.
+        mesh: in millimetres; one in float64 is put with its middle at the origin, since the format is in single precision.
     """
-    corner = mesh.vertices.detach().cpu().to(torch.float64).numpy()[mesh.faces.cpu().numpy()]
+    near = brought_near(mesh)[0]
+    assert isinstance(near, Mesh)
+    corner = near.vertices.detach().cpu().to(torch.float64).numpy()[mesh.faces.cpu().numpy()]
     normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
     triangles = np.zeros(len(corner), [("normal", "<f4", 3), ("corner", "<f4", (3, 3)), ("attribute", "<u2")])
