@@ -12,10 +12,12 @@ from torch import Tensor
 
 from img23d.errors import InputError
 from img23d.fields.grid import FrozenGrid
+from img23d.io.files import atomic_write
 from img23d.io.images import save_image
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.pictures import field_form, form_picture
 
+SOURCE = "source_mesh.safetensors"
 COLUMNS = 8  # views side by side in a picture of all
 Scene = TypeVar("Scene", Views, ShapePrior)
 
@@ -152,6 +154,32 @@ def load_textured(folder: Path, device: torch.device | str = "cpu") -> TexturedM
     mesh = Mesh(tensors.pop("vertices"), tensors.pop("faces"))
     metallic, roughness = tensors.pop("metallic_roughness").tolist()
     return TexturedMesh(mesh, metallic_roughness=(metallic, roughness), **tensors)
+
+
+def save_source(source: TexturedMesh | Mesh, folder: Path) -> None:
+    """source_mesh.safetensors: a mesh as it was read, for a run to go on when the files that it names have moved; pictures in bytes."""
+    tensors = {**vars(source), **vars(source.mesh)} if isinstance(source, TexturedMesh) else dict(vars(source))
+    kept = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    for name in ("base_color", "normal_map"):
+        if name in kept:
+            kept[name] = (kept[name] * 255).round().byte()
+    if isinstance(source, TexturedMesh):
+        kept["metallic_roughness"] = torch.tensor(source.metallic_roughness, dtype=torch.float64)
+    atomic_write(folder / SOURCE, lambda partial: save_tensors(partial, dict(kept)))
+
+
+def load_source(folder: Path) -> TexturedMesh | Mesh | None:
+    """What `save_source` wrote; None where nothing, or nothing whole, is there."""
+    try:
+        tensors = load_tensors(folder / SOURCE)
+        mesh = Mesh(tensors.pop("vertices"), tensors.pop("faces"), tensors.pop("corner_normals", None))
+    except (OSError, KeyError, InputError):
+        return None
+    if "uv" not in tensors:
+        return mesh
+    metallic, roughness = tensors.pop("metallic_roughness").tolist()
+    maps = {name: value.float() / 255 if value.dtype == torch.uint8 else value for name, value in tensors.items()}
+    return TexturedMesh(mesh, metallic_roughness=(metallic, roughness), **maps)
 
 
 def depth_picture(depth: Tensor, inside: Tensor) -> Tensor:
