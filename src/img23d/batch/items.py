@@ -149,7 +149,7 @@ def read_manifest(path: Path) -> Iterator[Item]:
         raise InputError(f"the manifest {path} cannot be read: {error.strerror or error}", "check the file and its permissions") from error
     except UnicodeDecodeError as error:
         raise InputError(f"the manifest {path} cannot be read: {error}", "save it as UTF-8 text") from error
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     try:
         for line, row in rows:
             yield _item(row, path, line)
@@ -157,9 +157,12 @@ def read_manifest(path: Path) -> Iterator[Item]:
         raise InputError(f"the manifest {path} is not CSV: {error}", "look for a quotation mark that is never closed") from error
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     delimiter = ";" if ";" in (header := text.partition("\n")[0]) and "," not in header else ","
     reader = csv.DictReader(text.split("\n"), delimiter=delimiter, restkey="", skipinitialspace=True)
+    twice = [name for name, count in Counter(key.strip() for key in reader.fieldnames or () if key.strip()).items() if count > 1]
+    if twice:
+        raise InputError(f"{path} has two columns {twice[0]!r}", "one photo or number for each column: give one of them another name")
     for row in reader:
         kept = {(key or "").strip(): value.strip() for key, value in row.items() if isinstance(value, str) and value.strip()}
         if row.get("") and any(row[""]):
@@ -195,6 +198,8 @@ def _item(row: dict[str, Any], path: Path, line: int) -> Item:
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_COLUMNS)}, {_SIDE}180"
             raise InputError(f"{where}: unknown column {key!r}", hint)
         name = _COLUMNS[key.lower()]
+        if name in values:
+            raise InputError(f"{where} gives {name} twice", "leave one of both columns empty")
         values[name] = _value(value, kinds[name], f"{where}: {key}", path.parent)
     if "photo" not in values:
         raise InputError(f"{where} names no photo", "the first line of a CSV names its columns: photo,name,mask,fov")
