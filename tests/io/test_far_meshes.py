@@ -75,6 +75,8 @@ def test_stl_keeps_the_shape_at_the_origin(tmp_path: Path) -> None:
     convert(write(tmp_path / "far.obj", points + PLACE, faces), [tmp_path / "made.stl"])
     again = shape_of(load_mesh(tmp_path / "made.stl")).vertices.numpy()
     middle = (points.min(0) + points.max(0)) / 2
+    convert(write(tmp_path / "close.obj", points + 100, faces), [tmp_path / "close.stl"])
+    assert np.abs(shape_of(load_mesh(tmp_path / "close.stl")).vertices.numpy().min(0) - points.min(0) - 100).max() < 1e-4, "in its place"
     assert np.abs(np.sort(again[:, 1]) - np.sort(points[:, 1] - middle[1])).max() < 1e-6
 
 

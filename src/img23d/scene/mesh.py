@@ -15,11 +15,11 @@ FAR = 1e-5  # of a mesh's size: what single precision may round its vertices by
 STEP = 2.0**-23  # of float32, as a share of a number
 
 
-def lies_far(vertices: Tensor) -> bool:
-    """Whether vertices (N, 3) are so far from the origin that single precision would round detail of their shape away."""
+def lies_far(vertices: Tensor, share: float = FAR) -> bool:
+    """Whether vertices (N, 3) are so far from the origin that single precision would round them by that share of their extent."""
     if not len(vertices):
         return False
-    return float(vertices.abs().max()) * STEP > FAR * float((vertices.amax(0) - vertices.amin(0)).max())
+    return float(vertices.abs().max()) * STEP > share * float((vertices.amax(0) - vertices.amin(0)).max())
 
 
 @dataclass(frozen=True)
