@@ -189,6 +189,10 @@ def test_the_pipeline_is_given_the_other_sides(folder: Path, monkeypatch: pytest
         ("m.jsonl", "{\n", "m.jsonl line 1 is not JSON"),
         ("m.jsonl", "[1]\n", "m.jsonl line 1 is not a JSON object"),
         ("m.jsonl", '{"photo": 3}\n', "photo=3 is not text"),
+        ("m.csv", "photo,view_180,view_180\na.png,b.png,c.png\n", "m.csv has two columns 'view_180'"),
+        ("m.csv", "photo,fov,fov_deg\na.png,40,50\n", "m.csv line 2 gives fov_deg twice"),
+        ("m.jsonl", r'{"photo": "a\u0000.png"}', "cannot be a file name"),
+        ("m.jsonl", r'{"photo": "a.png", "view_180": "\ud800.png"}', "cannot be a file name"),
         ("m.jsonl", '{"photo": "a.png", "fov": [1]}\n', "fov=[1] is not a number"),
     ],
 )

@@ -41,6 +41,7 @@ def test_a_preset_may_be_a_file(tmp_path):
         ("draft", ["fit.steps=abc"], "fit.steps", "presets show"),
         ("draft", ["fit.steps=0"], "fit.steps=0 is outside 1..", "fit.steps=1"),
         ("draft", ["device=gpu"], "device", ""),
+        ("draft", ["multiview.model=\udce9"], "is not valid UTF-8", "another name"),
         ("draft", ["steps"], "not of the form key.path=value", "fit.steps=200"),
         ("draft", ["fit.rgb.begin=2"], "fit.rgb.begin=2.0 is outside 0..1", ""),
     ],

@@ -248,9 +248,36 @@ def test_a_mesh_whose_textures_are_gone_is_not_reopened_without_them(rings, tmp_
     keep(targets, source, Given(), "key", settings, place=place_of(made.mesh), content=content(made))
     assert content(load_mesh(reopen(targets.folder).source)) == reopen(targets.folder).content
     source.parent.rename(tmp_path / "archive")
-    with pytest.raises(InputError, match="colours of"):
+    with pytest.raises(InputError, match="colours of"):  # as in runs of versions that kept the mesh file alone
         refine_run(reopen(targets.folder), settings)
     assert not targets.files[0].exists()
+
+
+def test_a_run_goes_on_when_the_textures_of_its_mesh_have_moved(rings, tmp_path, monkeypatch):
+    settings, seen = small(), []
+
+    def improve(source, *_):
+        seen.append(source.to("cpu"))
+        raise InputError("seen enough")
+
+    monkeypatch.setattr("img23d.refinement.improve", improve)
+    source = tmp_path / "inbox" / "rings.obj"
+    source.parent.mkdir()
+    shape = trimesh.load(rings)
+    uv = np.random.default_rng(0).random((len(shape.vertices), 2))
+    shape.visual = trimesh.visual.TextureVisuals(uv, image=Image.effect_noise((8, 8), 90).convert("RGB"))
+    shape.export(source)
+    with pytest.raises(InputError, match="seen enough"):
+        refine_mesh(source, tmp_path / "out", settings)
+    source.parent.rename(tmp_path / "archive")
+    run = tmp_path / "out" / "rings"
+    with pytest.raises(InputError, match="seen enough"):
+        refine_run(reopen(run), settings)
+    assert content(seen[0]) == content(seen[1]), "to the last bit"
+    kept = run / "source_mesh.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-100])
+    with pytest.raises(InputError, match="colours of"):
+        refine_run(reopen(run), settings)
 
 
 def test_refining_a_result_leaves_the_run_that_made_it(improved):

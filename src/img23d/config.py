@@ -225,7 +225,8 @@ def load(preset: str | os.PathLike[str] = "standard", overrides: Iterable[str] =
         OmegaConf.update(chosen, key, {"start": value, "end": value})
     for key in _leaves(OmegaConf.to_container(chosen)):
         check_key(key, known, f"preset {path.name}")
-    return replace(_merged([_described(), chosen], overrides, path.stem if path.stem in preset_names() else "standard"), preset=path.stem)
+    name = path.stem.encode(errors="replace").decode()  # it is written into files that hold nothing but UTF-8
+    return replace(_merged([_described(), chosen], overrides, name if name in preset_names() else "standard"), preset=name)
 
 
 @cache
@@ -265,6 +266,8 @@ def _merged(trees: list[Any], overrides: Iterable[str], preset: str) -> Config:
         items.append(f"{key.strip()}={value if value.strip() else repr('')}")  # nothing is an empty text, not YAML's null
     try:
         config = OmegaConf.to_object(OmegaConf.merge(*trees, OmegaConf.from_dotlist(items)))
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"--set: {str(error.object)!r} is not valid UTF-8", "give that file or folder another name") from error
     except (errors.OmegaConfBaseException, YAMLError) as error:
         key = getattr(error, "full_key", "") or "--set"
         raise ConfigError(f"{key}: {str(error).splitlines()[0]}", f"img23d presets show {preset}") from error

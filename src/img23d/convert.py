@@ -21,7 +21,7 @@ from img23d.ops.decimate import decimate
 from img23d.ops.texture_transfer import transfer_texture
 from img23d.record import Reopened, reopen
 from img23d.run import stage_seed
-from img23d.scene import Mesh, TexturedMesh
+from img23d.scene import Mesh, TexturedMesh, brought_near, put_back
 from img23d.stages import artifacts
 from img23d.stages.splats import Splatting, splats_of
 
@@ -79,11 +79,11 @@ def convert(
         asset: TexturedMesh | Mesh = run_asset(source, run, faces, texture_size, report)
         size_mm, up = run.config.export.size_mm if size_mm is None else size_mm, up or run.config.export.up
     else:
-        loaded = load_mesh(source, warnings)
+        loaded, middle = brought_near(load_mesh(source, warnings))
         asset = fewer_faces(loaded, faces, texture_size, report)
         if isinstance(loaded, TexturedMesh) and loaded.normal_map is not None and asset is not loaded and warnings is not None:
             warnings.append(f"the normal map of {source.name} belongs to its old texture coordinates: it is left out")
-        asset = with_normals(asset)
+        asset = put_back(with_normals(asset), middle)
     units = source.suffix.lower() in UNITLESS and source.is_file()
     return _written(asset, source, targets, size_mm or None, up or "y", splats, force, units, report)
 
@@ -107,7 +107,7 @@ def _written(
 def splat_cloud(
     asset: TexturedMesh | Mesh, source: Path, count: int | None, size_mm: float | None, up: Literal["y", "z"], report: Report = silent
 ) -> Gaussians:
-    """A cloud of splats that looks like a mesh, in the units and axes of its GLB.
+    """A cloud of splats that looks like a mesh, in the units and axes of its GLB; near the origin, if the mesh is in float64 far from it.
 
     Args:
         asset: the mesh.
@@ -122,7 +122,7 @@ def splat_cloud(
     """
     if isinstance(asset, Mesh):
         raise InputError(f"{source} has no colours: its splats would show nothing but an outline", "img23d refine --photo paints a mesh")
-    stood = placed(asset, "glb", size_mm, up)
+    stood = brought_near(placed(asset, "glb", size_mm, up))[0]
     assert isinstance(stood, TexturedMesh)
     options = Splatting() if count is None else Splatting(count=count)
     with repeatable(stood.mesh.vertices.device):
@@ -140,7 +140,8 @@ def run_asset(folder: Path, run: Reopened, faces: int | None, texture_size: int 
     if run.place is not None:
         last = "texture" if run.photo is not None else "retexture"
         made = artifacts.load_textured(step_folder(folder, last)).moved(1 / run.place.scale, run.place.middle)
-        result = fewer_faces(made, faces, texture_size, report)
+        near, middle = brought_near(made)
+        result = put_back(fewer_faces(near, faces, texture_size, report), middle)
         assert isinstance(result, TexturedMesh)
         return result
     options = run.config.texture

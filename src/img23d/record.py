@@ -227,11 +227,16 @@ def with_companions(copy: Path, origin: Path) -> Path:
     return origin if same else copy
 
 
+def named_files(mesh: Path) -> list[str]:
+    """What a mesh file, or a material library, names of other files, as it is written."""
+    written = re.findall(NAMING.get(mesh.suffix.lower(), b"(?!)"), mesh.read_bytes(), re.MULTILINE | re.IGNORECASE)
+    return [os.fsdecode(name).strip() for name in written]
+
+
 def complete(mesh: Path) -> bool:
     """Whether all files are there that a mesh file, or a material library beside it, names."""
     beside = Beside(mesh)
-    for written in re.findall(NAMING.get(mesh.suffix.lower(), b"(?!)"), mesh.read_bytes(), re.MULTILINE | re.IGNORECASE):
-        name = os.fsdecode(written).strip()
+    for name in named_files(mesh):
         found = beside.find(name) or beside.find(name.split()[-1])  # what stands before it may be options or other names
         library = found is not None and found.suffix.lower() == ".mtl" != mesh.suffix.lower()
         if found is None or (library and not complete(found)):

@@ -17,10 +17,11 @@ from img23d.io.images import load_mask, load_photo
 from img23d.io.meshes import load_mesh
 from img23d.io.textures import sample
 from img23d.pipeline import ASSET, FIELD, MESH, VIEWS, Report, Result, Steps, generate_into, open_context, silent, write_result
-from img23d.record import Given, Place, Reopened, Targets, check_existing, keep, targets_for
-from img23d.run import Run, digest, file_digest
+from img23d.record import Given, Place, Reopened, Targets, check_existing, keep, named_files, targets_for
+from img23d.run import Run, digest, file_digest, readable_stem
 from img23d.scene import Mesh, TexturedMesh, Views
 from img23d.stages import observe
+from img23d.stages.artifacts import load_source, save_source
 from img23d.stages.cameras import LOWEST, REACH
 from img23d.stages.context import Context
 from img23d.stages.options import guides
@@ -55,7 +56,9 @@ def refine_run(run: Reopened, config: Config, context: Context | None = None, re
         config: the run's options with the changes made.
     """
     if run.place is not None:
-        return refine_into(run.source, run.targets, config, run.photo, run.given, True, context, report, run.name, run.content)
+        kept = load_source(run.targets.folder) if named_files(run.source) else None
+        kept = kept if kept is not None and content(kept) == run.content else None
+        return refine_into(run.source, run.targets, config, run.photo, run.given, True, context, report, run.name, run.content, kept)
     return generate_into(run.source, run.targets, config, run.given, True, context, report, run.name)
 
 
@@ -96,13 +99,18 @@ def renamed(out: Path) -> Path:
 
 def refine_into(
     mesh_path: Path, targets: Targets, config: Config, photo_path: Path | None, given: Given, force: bool, context: Context | None,
-    report: Report, name: str = "", known: str = "",
+    report: Report, name: str = "", known: str = "", kept: TexturedMesh | Mesh | None = None,
 ) -> Result:  # fmt: skip
-    """`refine_mesh` with the run folder and the files already decided; ``known`` is the content that the mesh must still have."""
+    """`refine_mesh` with the run folder and the files already decided.
+
+    Args:
+        known: the content that the mesh must still have.
+        kept: what the mesh was read as, where the run has kept that.
+    """
     context = replace(context or open_context(config), warnings=[])
     if guides(config):
         context.warnings.append("meshes are refined without guidance: it needs a photo's own run (img23d generate)")
-    source = load_mesh(mesh_path, context.warnings)
+    source = kept or load_mesh(mesh_path, context.warnings)
     found = content(source)
     if known and found != known:
         raise InputError(
@@ -116,12 +124,15 @@ def refine_into(
         shape = source.mesh if isinstance(source, TexturedMesh) else source
         place = place_of(shape)
         keep(targets, mesh_path, given, source_key, config, photo_path, place, name, found)
-        inside = Mesh((shape.vertices - shape.vertices.new_tensor(place.middle)) * place.scale, shape.faces)
+        if named_files(mesh_path):
+            save_source(source, targets.folder)
+        inside = Mesh(((shape.vertices - shape.vertices.new_tensor(place.middle)) * place.scale).float(), shape.faces)
         placed = (replace(source, mesh=inside) if isinstance(source, TexturedMesh) else inside).to(context.device)
         photo = None if photo_path is None else cut_out(photo_path, given, config, steps)
         views, asset = improve(placed, photo, given.elevation_deg, config, steps)
         exported = asset.moved(1 / place.scale, place.middle)
-        return write_result(views, asset, targets, config, steps, name or mesh_path.name, exported, mesh_path.suffix.lower())
+        told = name or readable_stem(mesh_path) + mesh_path.suffix
+        return write_result(views, asset, targets, config, steps, told, exported, mesh_path.suffix.lower())
 
 
 def content(source: TexturedMesh | Mesh) -> str:

@@ -59,6 +59,25 @@ def test_a_photo_becomes_files_that_other_commands_take(run: Any, folder: Path) 
     assert run("batch", "photos", "--out", "out", *OPTIONS).stdout.count("skipped") >= 1
 
 
+def test_names_that_are_not_valid_utf8_work_everywhere(run: Any, folder: Path) -> None:
+    odd = "caf\udce9"  # a byte of Latin-1, as it stands in sys.argv
+    try:
+        Path(odd).mkdir()
+    except OSError:
+        pytest.skip("this disk takes no such names")
+    Path("photos/egg.png").rename(f"{odd}/{odd}.png")
+    Path(f"{odd}.yaml").write_text("fit: {steps: 3}")
+    arguments = ("generate", f"{odd}/{odd}.png", "--out", f"{odd}.glb", "--json", "--preset", f"{odd}.yaml", *OPTIONS[2:])
+    made = run(*arguments)
+    assert made.exit_code == 0, made.stderr
+    assert Path(f"{odd}.glb").read_bytes()[:4] == b"glTF"
+    assert set(json.loads(run(*arguments).stdout)["seconds"]) == {"export"}, "every step is reused"
+    refined = run("refine", f"{odd}.glb", "--out", f"{odd}/better.glb", "--json", *OPTIONS)
+    assert refined.exit_code == 0 and Path(odd, "better.glb").is_file(), refined.stderr
+    exported = run("export", f"{odd}.run", "--out", "plain.gltf", "-q")
+    assert exported.exit_code == 0 and Path("plain.gltf").is_file(), exported.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [("empty.png", b"", "empty.png"), ("text.png", b"not a picture", "text.png"), ("gone.png", None, "gone.png")],

@@ -68,6 +68,13 @@ def test_options_reach_the_configuration(pretend: Any, run: Any, photos: Path) -
     assert call["force"] is True
 
 
+def test_photos_of_other_sides_may_lie_at_home(pretend: Any, run: Any, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photos))
+    monkeypatch.setenv("USERPROFILE", str(photos))
+    assert run("generate", "mug.png", "--view", "180=~/vase.webp", "--view", "-90=shoe.JPG").exit_code == 0
+    assert pretend.calls[0]["given"].sides == ((180.0, photos / "vase.webp"), (-90.0, Path("shoe.JPG")))
+
+
 @pytest.mark.parametrize(
     ("arguments", "files"),
     [

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
 
 from img23d.cli.train import changed
 from img23d.priors.options import TrainOptions
+from img23d.priors.pack import pack_objects
 
 
 def test_settings_and_flags_change_the_options() -> None:
@@ -42,9 +44,14 @@ def test_the_cut_out_network_learns_from_pictures_that_do_not_examine_it(run: An
     from img23d.priors import cutouts, foreground_train
 
     asked: dict[str, Any] = {}
+    draw_object = cutouts.draw_object
+    (tmp_path / "objects").mkdir()
+    trimesh.creation.box((1.0, 0.5, 0.2)).export(tmp_path / "objects" / "box.glb")
+    pack_objects(tmp_path / "objects", tmp_path / "objects.pack")
 
     def write(folder: Path, sources: Any, count: int, seed: int, told: Any) -> None:
         asked[f"{folder.name} pictures"] = (count, seed)
+        asked[f"{folder.name} objects"] = [draw_object(np.random.default_rng(seed), [source]) for source in sources]
         told(count)
         folder.mkdir(parents=True)
         picture = np.full((2, 8, 8), seed % 251, np.uint8)
@@ -56,12 +63,14 @@ def test_the_cut_out_network_learns_from_pictures_that_do_not_examine_it(run: An
 
     monkeypatch.setattr(cutouts, "write_cutouts", write)
     monkeypatch.setattr(foreground_train, "train_foreground", train)
-    result = run("train", "foreground", "--out", tmp_path, "--pictures", 128, "--steps", 2, "--set", "examined=64", "--seed", 5, "--afresh")
+    given = ("--data", tmp_path / "objects.pack", "--data", tmp_path / "objects", "--set", "examined=64", "--seed", 5, "--afresh")
+    result = run("train", "foreground", "--out", tmp_path, "--pictures", 128, "--steps", 2, *given)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{tmp_path / 'foreground.safetensors'}  iou 0.9375\n"
     assert result.stderr == "learning pictures 128\nexamination pictures 64\n"
     assert (asked["options"].steps, asked["options"].seed, asked["resume"]) == (2, 5, False)
     assert asked["learning pictures"][0] == 128 and asked["examination pictures"][0] == 64
+    assert len(asked["learning objects"] + asked["examination objects"]) == 2, "a pack and a folder"
     assert not np.array_equal(asked["learning"].alpha, asked["examination"].alpha), "other pictures examine"
 
 

@@ -339,7 +339,7 @@ def test_missing_meshes_and_truncated_ones(tmp_path: Path) -> None:
 
 
 def test_a_mesh_too_far_away_for_its_size(tmp_path: Path) -> None:
-    corners = "".join(f"v {400000 + x} {4000000 + y} {z}\n" for x, y, z in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    corners = "".join(f"v {4 * 10**14 + x} {4 * 10**14 + y} {z}\n" for x, y, z in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)))
     (tmp_path / "far.obj").write_text(corners + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
     with pytest.raises(InputError, match="so far from the origin"):
         load_mesh(tmp_path / "far.obj")

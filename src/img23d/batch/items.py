@@ -7,6 +7,7 @@ import difflib
 import glob
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -148,7 +149,7 @@ def read_manifest(path: Path) -> Iterator[Item]:
         raise InputError(f"the manifest {path} cannot be read: {error.strerror or error}", "check the file and its permissions") from error
     except UnicodeDecodeError as error:
         raise InputError(f"the manifest {path} cannot be read: {error}", "save it as UTF-8 text") from error
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     try:
         for line, row in rows:
             yield _item(row, path, line)
@@ -156,9 +157,12 @@ def read_manifest(path: Path) -> Iterator[Item]:
         raise InputError(f"the manifest {path} is not CSV: {error}", "look for a quotation mark that is never closed") from error
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     delimiter = ";" if ";" in (header := text.partition("\n")[0]) and "," not in header else ","
     reader = csv.DictReader(text.split("\n"), delimiter=delimiter, restkey="", skipinitialspace=True)
+    twice = [name for name, count in Counter(key.strip() for key in reader.fieldnames or () if key.strip()).items() if count > 1]
+    if twice:
+        raise InputError(f"{path} has two columns {twice[0]!r}", "one photo or number for each column: give one of them another name")
     for row in reader:
         kept = {(key or "").strip(): value.strip() for key, value in row.items() if isinstance(value, str) and value.strip()}
         if row.get("") and any(row[""]):
@@ -194,6 +198,8 @@ def _item(row: dict[str, Any], path: Path, line: int) -> Item:
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_COLUMNS)}, {_SIDE}180"
             raise InputError(f"{where}: unknown column {key!r}", hint)
         name = _COLUMNS[key.lower()]
+        if name in values:
+            raise InputError(f"{where} gives {name} twice", "leave one of both columns empty")
         values[name] = _value(value, kinds[name], f"{where}: {key}", path.parent)
     if "photo" not in values:
         raise InputError(f"{where} names no photo", "the first line of a CSV names its columns: photo,name,mask,fov")
@@ -214,7 +220,15 @@ def _value(value: Any, kind: str, where: str, folder: Path) -> Any:
             raise InputError(f"{where}={value!r} is not a number", "degrees, such as 40") from error
     if not isinstance(value, str):
         raise InputError(f"{where}={value!r} is not text", "put it in quotes")
-    return folder / value if "Path" in kind else value
+    if "Path" not in kind:
+        return value
+    try:
+        possible = b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise InputError(f"{where}={value!r} cannot be a file name", "write it as it is on disk")
+    return folder / value
 
 
 def name_items(items: list[Item]) -> list[Item]:

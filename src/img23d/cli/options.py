@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,7 @@ def side_views(given: list[str]) -> tuple[tuple[float, Path], ...]:
     for item in given:
         angle, separator, path = item.partition("=")
         try:
-            found.append((float(angle), Path(path)))
+            found.append((float(angle), Path(os.path.expanduser(path))))  # shells leave a ~ after = alone
         except ValueError:
             separator = ""
         if not separator or not path:

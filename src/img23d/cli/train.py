@@ -18,7 +18,6 @@ Options = TypeVar("Options")
 EXAMINATION_SEED = 9001
 
 Data = Annotated[list[str], typer.Option("--data", metavar="FOLDER", help="Folder of textured GLB objects, or a pack; may repeat.")]
-Objects = Annotated[list[str], typer.Option("--data", metavar="FOLDER", help="Folder of textured GLB objects; may repeat.")]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Gets the checkpoint, the log, the weights and a cache.")]
 Settings = Annotated[list[str], typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option of the training; may repeat.")]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Training time in all.")]
@@ -55,7 +54,7 @@ def prior(
 @train.command()
 def foreground(
     out: Folder,
-    data: Objects = [],  # noqa: B006
+    data: Data = [],  # noqa: B006
     pictures: Annotated[int, typer.Option("--pictures", metavar="N", help="Object pictures to render, once.")] = 4096,
     minutes: Minutes = None,
     steps: Steps = None,
@@ -65,15 +64,15 @@ def foreground(
 ) -> None:
     """Train the cut-out network: photo to what belongs to the object.
 
-    It learns from pictures of objects made by code, and of those in --data folders. Stopped training goes on where it was.
+    It learns from pictures of objects made by code, and of those in --data. Stopped training goes on where it was.
     """
     from img23d.priors.cutouts import read_cutouts, write_cutouts
     from img23d.priors.dataset import held_out
     from img23d.priors.foreground_train import ForegroundOptions, train_foreground
-    from img23d.priors.objects import list_objects
+    from img23d.priors.pack import open_sources
 
     options = changed(ForegroundOptions(), settings, minutes=minutes, steps=steps, seed=seed)
-    objects = [item for folder in data for item in list_objects(folder)]
+    objects = [item for place in data for item in open_sources(place)]
     parts = {
         "learning": ([item for item in objects if not held_out(item.family)], pictures, options.seed),
         "examination": ([item for item in objects if held_out(item.family)], options.examined, EXAMINATION_SEED),

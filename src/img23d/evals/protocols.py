@@ -110,7 +110,7 @@ def box_normalized(mesh: Mesh) -> Mesh:
     side = float((high - low).max())
     if not side > 0:
         raise InputError("the mesh has no extent", "check that its vertices differ")
-    return replace(mesh, vertices=(mesh.vertices - (low + high) / 2) * (2 / side))
+    return replace(mesh, vertices=((mesh.vertices - (low + high) / 2) * (2 / side)).float())
 
 
 def scaled_by(mesh: Mesh, factor: float) -> Mesh:

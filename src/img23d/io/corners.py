@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from img23d.ops.normal_map import tangents
 from img23d.ops.normals import TINY, area_vectors, vertex_normals
-from img23d.scene import Mesh, TexturedMesh
+from img23d.scene import Mesh, TexturedMesh, brought_near
 
 Floats = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -22,12 +22,13 @@ class Corners:
     """Vertices split on the seams of the atlas and, where the mesh has normals per corner, on its hard edges.
 
     Args:
-        positions: (K, 3) float32.
+        positions: (K, 3) float32, from the origin.
         normals: (K, 3) float32, unit.
         uv: (K, 2) float32, (0, 0) top left, or None without an atlas.
         tangents: (K, 4) float32, unit direction of growing u and the sign of the bitangent, or None without a normal map.
         faces: (F, 3) int64 into these.
         vertex: (K,) int64, which vertex of the mesh each is a copy of.
+        origin: where the positions are counted from: zero, or the middle of a mesh in float64.
     """
 
     positions: Floats
@@ -36,10 +37,17 @@ class Corners:
     tangents: Floats | None
     faces: Int
     vertex: Int
+    origin: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
 def split(asset: TexturedMesh | Mesh) -> Corners:
     """Split the vertices on seams and hard edges."""
+    near, middle = brought_near(asset)
+    return replace(_split(near), origin=tuple(middle.tolist()))
+
+
+def _split(asset: TexturedMesh | Mesh) -> Corners:
+    """`split` of a mesh near the origin."""
     mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
     faces = mesh.faces.cpu().numpy()
     vertices = mesh.vertices.detach().cpu().to(torch.float32).numpy()

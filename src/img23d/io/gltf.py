@@ -70,6 +70,7 @@ class Document:
         self.accessors: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
         corners = split(asset)
+        self.place = {"translation": list(corners.origin)} if any(corners.origin) else {}  # positions are single precision
         attributes = {"POSITION": self._add(corners.positions, bounds=True), "NORMAL": self._add(corners.normals)}
         if corners.tangents is not None:
             attributes["TANGENT"] = self._add(corners.tangents)
@@ -101,7 +102,7 @@ class Document:
             "asset": about,
             "scene": 0,
             "scenes": [{"nodes": [0]}],
-            "nodes": [{"mesh": 0, "name": self.name}],
+            "nodes": [{"mesh": 0, "name": self.name, **self.place}],
             "meshes": [{"primitives": [self.primitive], "name": self.name}],
             "materials": [self._material()],
             "accessors": self.accessors,

@@ -26,7 +26,8 @@ def obj_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
     faces = mesh.faces.cpu().numpy() + 1
     files: dict[str, bytes] = {}
     normals, normal_faces = numbered_normals(asset)
-    body = _rows("v", mesh.vertices.detach().cpu().to(torch.float64).numpy()) + _rows("vn", normals)
+    digits = 17 if mesh.vertices.dtype == torch.float64 else 9
+    body = _rows("v", mesh.vertices.detach().cpu().to(torch.float64).numpy(), digits) + _rows("vn", normals)
     if isinstance(asset, TexturedMesh):
         for role, picture in encode_textures(asset, lossless=True).items():
             files[f"{stem}_{role}{picture.suffix}"] = picture.data
@@ -52,7 +53,7 @@ def _material(asset: TexturedMesh, pictures: list[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _rows(word: str, values: np.ndarray) -> list[str]:
+def _rows(word: str, values: np.ndarray, digits: int = 9) -> list[str]:
     """One line per row of values."""
-    pattern = word + " %.9g" * values.shape[1]
+    pattern = word + f" %.{digits}g" * values.shape[1]
     return [pattern % tuple(row) for row in values.tolist()]

@@ -30,6 +30,7 @@ class Part:
         normal_image: its tangent-space normals, or None.
         flat: its one colour, sRGB 0..1, used without ``image``; None for no colour at all.
         normals: (N, 3) the file's vertex normals, or None.
+        rounded: how far its numbers in the file may be from what was meant.
     """
 
     vertices: Floats
@@ -39,6 +40,7 @@ class Part:
     normal_image: Image.Image | None = None
     flat: tuple[float, float, float] | None = None
     normals: Floats | None = None
+    rounded: float = 0.0
 
     @property
     def plain(self) -> bool:

@@ -10,6 +10,8 @@ from img23d.io.corners import shading_normals
 from img23d.io.textures import encode_textures, vertex_colors
 from img23d.scene import Mesh, TexturedMesh
 
+_WORDS = {"u1": "uchar", "<f4": "float", "<f8": "double"}
+
 
 def ply_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
     """A mesh as PLY; vertices are shared across seams, so that it stays closed.
@@ -25,7 +27,8 @@ def ply_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
         File name to bytes, the ``.ply`` last.
     """
     mesh = asset.mesh if isinstance(asset, TexturedMesh) else asset
-    vertex_type = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
+    exact = "<f8" if mesh.vertices.dtype == torch.float64 else "<f4"
+    vertex_type = [(name, exact if name in ("x", "y", "z") else "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
     face_type: list[tuple] = [("count", "u1"), ("index", "<i4", 3)]
     comments, files = [f"comment img23d {img23d.__version__}"], {}
     if isinstance(asset, TexturedMesh):
@@ -36,7 +39,7 @@ def ply_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
         files[picture] = color.data
         comments.append(f"comment TextureFile {picture}")
     vertices, faces = np.zeros(len(mesh.vertices), vertex_type), np.zeros(len(mesh.faces), face_type)
-    rows = np.concatenate([mesh.vertices.detach().cpu().to(torch.float32).numpy(), shading_normals(asset)], 1)
+    rows = np.concatenate([mesh.vertices.detach().cpu().numpy(), shading_normals(asset)], 1)
     for column, name in enumerate(("x", "y", "z", "nx", "ny", "nz")):
         vertices[name] = rows[:, column]
     faces["count"], faces["index"] = 3, mesh.faces.cpu().numpy()
@@ -48,7 +51,7 @@ def ply_files(asset: TexturedMesh | Mesh, stem: str) -> dict[str, bytes]:
         corners = np.stack([uv[:, 0], 1 - uv[:, 1]], 1)[asset.uv_faces.cpu().numpy()]  # PLY counts v from the bottom
         faces["numbers"], faces["texcoord"] = 6, corners.reshape(-1, 6)
     header = ["ply", "format binary_little_endian 1.0", *comments, f"element vertex {len(vertices)}"]
-    header += [f"property {'uchar' if kind == 'u1' else 'float'} {name}" for name, kind in vertex_type]
+    header += [f"property {_WORDS[kind]} {name}" for name, kind in vertex_type]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     header += ["property list uchar float texcoord"] if isinstance(asset, TexturedMesh) else []
     files[f"{stem}.ply"] = "\n".join([*header, "end_header", ""]).encode() + vertices.tobytes() + faces.tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ _CODES = {
     "int": "i", "int32": "i", "uint": "I", "uint32": "I", "float": "f", "float32": "f", "double": "d", "float64": "d",
     "int64": "q", "uint64": "Q", "float16": "e",
 }  # fmt: skip
+DIFFUSE = re.compile(rb"(^property[ \t]+\w+[ \t]+)diffuse_(?=(?:red|green|blue|alpha)\b)", re.MULTILINE)
 CORNERS = ("vertex_indices", "vertex_index")
 
 
@@ -41,6 +43,16 @@ class Element:
     def kind(self, order: str) -> np.dtype[Any]:
         """The type of a row, where that is simple."""
         return np.dtype([(name, order + code) for name, (code, _) in self.properties.items()])
+
+
+def prepared_ply(data: bytes) -> bytes | None:
+    """A PLY of triangles whose colours have the names that its reader knows; None where the file is fine as it is."""
+    end = data.find(b"end_header")
+    header = data[: max(end, 0)]
+    if not DIFFUSE.search(header) or re.search(rb"^property[ \t]+\w+[ \t]+red\b", header, re.MULTILINE):
+        return triangulated_ply(data)
+    renamed = DIFFUSE.sub(rb"\1", header) + data[end:]
+    return triangulated_ply(renamed) or renamed
 
 
 def triangulated_ply(data: bytes) -> bytes | None:

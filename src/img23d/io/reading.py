@@ -16,13 +16,15 @@ from img23d.io.beside import Beside
 from img23d.io.decode import readable
 from img23d.io.gltf_reading import prepared_gltf
 from img23d.io.obj_reading import prepared_obj
+from img23d.io.off_reading import prepared_off
 from img23d.io.packing import Part, pack
-from img23d.io.ply_reading import triangulated_ply
+from img23d.io.ply_reading import prepared_ply
 from img23d.io.surfaces import MAX_TEXTURE, Pictures, made_up, surface
-from img23d.scene import Mesh, TexturedMesh
+from img23d.scene import Mesh, TexturedMesh, lies_far
 
 READABLE = ("glb", "gltf", "obj", "off", "ply", "stl")
-STEP, ROUNDED = 2.0**-23, 1e-3  # of float32, as a share of a number; of a mesh's size, what may be rounded
+ROUNDED = 1e-3  # of a mesh's size: what may be rounded
+SINGLE, DOUBLE = 2.0**-23, 2.0**-52  # steps of float32 and float64, as a share of a number
 SHORT = 1e-6  # largest number in a normal that says nothing
 
 
@@ -37,8 +39,8 @@ def load_mesh(path: str | Path, warnings: list[str] | None = None) -> TexturedMe
         warnings: gets a line for every file that is named in it and missing, and for all that could not be read as it is meant.
 
     Returns:
-        A `TexturedMesh` where the file holds any colour, else a `Mesh`; seams are welded in ``mesh`` and kept in ``uv``, hard edges
-        in ``corner_normals``, where the file has normals.
+        A `TexturedMesh` where the file holds any colour, else a `Mesh`, in float64 where it lies far from the origin; seams are welded
+        in ``mesh`` and kept in ``uv``, hard edges in ``corner_normals``, where the file has normals.
 
     Raises:
         InputError: missing, damaged, of an unknown or compressed format, in need of an unknown extension, without faces, or with
@@ -88,15 +90,15 @@ def _join(path: Path, parts: list[Part], material: tuple[float, float], warnings
         bad = int((~np.isfinite(vertices)).any(1).sum())
         raise InputError(f"the mesh {path} has {bad} vertices whose coordinates are not finite numbers", "repair it in a 3D program first")
     low, high = vertices.min(0), vertices.max(0)
-    if float(np.abs(vertices).max()) * STEP > ROUNDED * float((high - low).max()):
-        raise InputError(
-            f"the mesh {path} lies so far from the origin that single precision would round its shape away", "move it to the origin first"
-        )
+    if max(float(np.abs(vertices).max()) * DOUBLE, *(part.rounded for part in parts)) > ROUNDED * float((high - low).max()):
+        raise InputError(f"the mesh {path} lies so far from the origin that rounding takes its shape away", "move it to the origin first")
+    far = lies_far(torch.from_numpy(np.stack([low, high])))
+    middle = (low + high) / 2 if far else np.zeros(3)
     starts = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts)])
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(f"the mesh {path} has faces that name vertices it does not have", "open and export it again in a 3D program")
-    positions, rank = weld(vertices)
+    positions, rank = weld(vertices - middle)
     faces = rank[faces]
     keep = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
     corners = positions[faces]
@@ -104,7 +106,8 @@ def _join(path: Path, parts: list[Part], material: tuple[float, float], warnings
         raise InputError(f"the mesh {path} has no faces with an area", "use a surface mesh")
     used, compact = np.unique(faces[keep], return_inverse=True)
     normals = _corner_normals(parts, keep)
-    mesh = Mesh(torch.from_numpy(positions[used]).float(), torch.from_numpy(compact.reshape(-1, 3).astype(np.int64)), normals)
+    placed = torch.from_numpy(positions[used] + middle)
+    mesh = Mesh(placed if far else placed.float(), torch.from_numpy(compact.reshape(-1, 3).astype(np.int64)), normals)
     if all(part.plain for part in parts):
         return mesh
     atlas = pack(parts, MAX_TEXTURE)
@@ -178,7 +181,10 @@ def _prepared(path: Path, suffix: str, beside: Beside, warnings: list[str]) -> t
     if suffix == "obj":
         return prepared_obj(path.read_bytes(), beside, warnings), suffix
     if suffix == "ply":
-        return triangulated_ply(path.read_bytes()), suffix
+        return prepared_ply(path.read_bytes()), suffix
+    if suffix == "off":
+        data = prepared_off(path.read_bytes())
+        return data, suffix if data is None else "ply"
     if suffix in ("glb", "gltf"):
         data = prepared_gltf(path, suffix, beside, warnings)
         return data, suffix if data is None else "glb"
@@ -213,6 +219,8 @@ def _read_parts(path: Path, suffix: str, warnings: list[str]) -> tuple[list[Part
         placed = trimesh.Trimesh(geometry.vertices, geometry.faces, process=False)  # without its pictures
         placed.apply_transform(transform)
         part, found, left_out = surface(placed, geometry, pictures, linear=suffix in ("glb", "gltf"))
+        if suffix in ("glb", "gltf", "stl"):  # which hold single precision
+            part.rounded = float(np.abs(geometry.vertices).max() * np.abs(transform[:3, :3]).max()) * SINGLE
         normals = _own_normals(geometry, None if whole is None else whole.geometry[key])
         part.normals = None if normals is None else _turned(normals, transform)
         tinted = tinted or left_out

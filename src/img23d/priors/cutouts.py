@@ -12,7 +12,7 @@ import torch
 
 from img23d.errors import InputError
 from img23d.priors.deform import attach, random_deformation
-from img23d.priors.objects import ObjectFile, TrainingObject, load_object, normalise
+from img23d.priors.objects import Source, TrainingObject, normalise
 from img23d.priors.photo_lights import random_studio
 from img23d.priors.procedural import random_object
 from img23d.priors.render_photo import Floor, Placed, render_photo
@@ -57,13 +57,13 @@ def spread(rgb: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return rgb[near[0], near[1]]
 
 
-def draw_object(rng: np.random.Generator, sources: Sequence[ObjectFile]) -> TrainingObject:
+def draw_object(rng: np.random.Generator, sources: Sequence[Source]) -> TrainingObject:
     """A deformed object, made by code or, two times in five, read from a file; sometimes two joined."""
 
     def one() -> TrainingObject:
         if not sources or rng.random() < 0.6:
             return random_object(rng)
-        return normalise(load_object(sources[int(rng.integers(len(sources)))].path))
+        return normalise(sources[int(rng.integers(len(sources)))].load())
 
     item = one()
     if rng.random() < 0.06:
@@ -71,12 +71,12 @@ def draw_object(rng: np.random.Generator, sources: Sequence[ObjectFile]) -> Trai
     return random_deformation(item, rng)
 
 
-def write_cutouts(folder: Path, sources: Sequence[ObjectFile], count: int, seed: int, told: Callable[[int], None] | None = None) -> None:
+def write_cutouts(folder: Path, sources: Sequence[Source], count: int, seed: int, told: Callable[[int], None] | None = None) -> None:
     """Render cut-outs and keep them in files of 64.
 
     Args:
         folder: where they go; files that are there already are kept.
-        sources: object files to draw from besides the generator.
+        sources: objects to draw from besides the generator.
         count: how many.
         seed: every file depends on it and on its own number alone.
         told: called with the number of cut-outs done.

@@ -21,9 +21,9 @@ letters        V views, H W image, R texture, N points or vertices, F faces, T t
 """
 
 from img23d.scene.cameras import Cameras, orbit
-from img23d.scene.mesh import Mesh, TexturedMesh
+from img23d.scene.mesh import Mesh, TexturedMesh, brought_near, lies_far, put_back
 from img23d.scene.prior import ShapePrior
 from img23d.scene.tetgrid import TetGrid
 from img23d.scene.views import Views
 
-__all__ = ["Cameras", "Mesh", "ShapePrior", "TetGrid", "TexturedMesh", "Views", "orbit"]
+__all__ = ["Cameras", "Mesh", "ShapePrior", "TetGrid", "TexturedMesh", "Views", "brought_near", "lies_far", "orbit", "put_back"]

@@ -7,24 +7,36 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
+from img23d.errors import InputError
 from img23d.fields.grid import FrozenGrid
+from img23d.io.files import atomic_write
 from img23d.io.images import save_image
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.pictures import field_form, form_picture
 
+SOURCE = "source_mesh.safetensors"
 COLUMNS = 8  # views side by side in a picture of all
 Scene = TypeVar("Scene", Views, ShapePrior)
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor | None]) -> None:
-    """Write tensors that are there; None is left out."""
+    """Write tensors that are there; None is left out. The library takes no path that is not valid UTF-8, so it is given none."""
+    path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None}))
+
+
+def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """What `save_tensors` wrote.
+
+    Raises:
+        InputError: it has been damaged since.
+    """
     try:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None}, str(path))
+        return {name: value.to(device) for name, value in load(path.read_bytes()).items()}
     except SafetensorError as error:
-        raise OSError(str(error)) from error  # a full disk is no error of the program
+        raise InputError(f"{path} is damaged", "the command that made this run makes it anew") from error
 
 
 def save_views(views: Views, folder: Path) -> None:
@@ -42,7 +54,7 @@ def save_views(views: Views, folder: Path) -> None:
 
 def load_views(folder: Path, device: torch.device | str = "cpu", name: str = "views") -> Views:
     """What `save_views` wrote."""
-    tensors = load_file(str(folder / f"{name}.safetensors"), str(device))
+    tensors = load_tensors(folder / f"{name}.safetensors", device)
     cameras = Cameras(*(tensors.pop(name) for name in ("cam_to_world", "focal", "center")))
     return Views(cameras, **tensors)
 
@@ -55,7 +67,7 @@ def save_prior(prior: ShapePrior, folder: Path) -> None:
 
 def load_prior(folder: Path, device: torch.device | str = "cpu") -> ShapePrior:
     """What `save_prior` wrote."""
-    return ShapePrior(**load_file(str(folder / "prior.safetensors"), str(device)))
+    return ShapePrior(**load_tensors(folder / "prior.safetensors", device))
 
 
 def save_guess(guess: tuple[Views, ShapePrior], folder: Path) -> None:
@@ -111,7 +123,7 @@ def save_field(field: FrozenGrid, folder: Path) -> None:
 
 def load_field(folder: Path, device: torch.device | str = "cpu") -> FrozenGrid:
     """What `save_field` wrote."""
-    tensors = load_file(str(folder / "field.safetensors"), str(device))
+    tensors = load_tensors(folder / "field.safetensors", device)
     settled = float(tensors["settled"]) if "settled" in tensors else None
     return FrozenGrid(tensors["sdf"], tensors["color"], settled, tensors.get("known"))
 
@@ -124,7 +136,7 @@ def save_mesh_artifact(mesh: Mesh, folder: Path) -> None:
 
 def load_mesh_artifact(folder: Path, device: torch.device | str = "cpu") -> Mesh:
     """What `save_mesh_artifact` wrote."""
-    tensors = load_file(str(folder / "mesh.safetensors"), str(device))
+    tensors = load_tensors(folder / "mesh.safetensors", device)
     return Mesh(tensors["vertices"], tensors["faces"])
 
 
@@ -140,10 +152,36 @@ def save_textured(asset: TexturedMesh, folder: Path) -> None:
 
 def load_textured(folder: Path, device: torch.device | str = "cpu") -> TexturedMesh:
     """What `save_textured` wrote."""
-    tensors = load_file(str(folder / "textured.safetensors"), str(device))
+    tensors = load_tensors(folder / "textured.safetensors", device)
     mesh = Mesh(tensors.pop("vertices"), tensors.pop("faces"))
     metallic, roughness = tensors.pop("metallic_roughness").tolist()
     return TexturedMesh(mesh, metallic_roughness=(metallic, roughness), **tensors)
+
+
+def save_source(source: TexturedMesh | Mesh, folder: Path) -> None:
+    """source_mesh.safetensors: a mesh as it was read, for a run to go on when the files that it names have moved; pictures in bytes."""
+    tensors = {**vars(source), **vars(source.mesh)} if isinstance(source, TexturedMesh) else dict(vars(source))
+    kept = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    for name in ("base_color", "normal_map"):
+        if name in kept:
+            kept[name] = (kept[name] * 255).round().byte()
+    if isinstance(source, TexturedMesh):
+        kept["metallic_roughness"] = torch.tensor(source.metallic_roughness, dtype=torch.float64)
+    atomic_write(folder / SOURCE, lambda partial: save_tensors(partial, dict(kept)))
+
+
+def load_source(folder: Path) -> TexturedMesh | Mesh | None:
+    """What `save_source` wrote; None where nothing, or nothing whole, is there."""
+    try:
+        tensors = load_tensors(folder / SOURCE)
+        mesh = Mesh(tensors.pop("vertices"), tensors.pop("faces"), tensors.pop("corner_normals", None))
+    except (OSError, KeyError, InputError):
+        return None
+    if "uv" not in tensors:
+        return mesh
+    metallic, roughness = tensors.pop("metallic_roughness").tolist()
+    maps = {name: value.float() / 255 if value.dtype == torch.uint8 else value for name, value in tensors.items()}
+    return TexturedMesh(mesh, metallic_roughness=(metallic, roughness), **maps)
 
 
 def depth_picture(depth: Tensor, inside: Tensor) -> Tensor:
