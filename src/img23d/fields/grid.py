@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from img23d.fields.gaussians import Gaussians
 from img23d.ops.volume import sample_volume
 
 
@@ -104,10 +105,13 @@ class FrozenGrid:
         sdf_volume: (R, R, R).
         color_volume: (3, C, C, C).
         settled: share of the steps of its fit after which its shape had settled, where that was watched.
+        cloud: the Gaussians that it was made of, in the object frame, where it was; kept for those who want them, nothing here asks it.
     """
 
-    def __init__(self, sdf_volume: Tensor, color_volume: Tensor, settled: float | None = None) -> None:
-        self.sdf_volume, self.color_volume, self.settled = sdf_volume, color_volume, settled
+    def __init__(
+        self, sdf_volume: Tensor, color_volume: Tensor, settled: float | None = None, cloud: Gaussians | None = None
+    ) -> None:  # fmt: skip
+        self.sdf_volume, self.color_volume, self.settled, self.cloud = sdf_volume, color_volume, settled, cloud
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,) signed distance."""

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from img23d.fields.grid import FrozenGrid
 from img23d.io.images import save_image
+from img23d.io.splats import save_splats
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.pictures import field_form, form_picture
 
 COLUMNS = 8  # views side by side in a picture of all
+CLOUD = "cloud.splat.ply"
 Scene = TypeVar("Scene", Views, ShapePrior)
 
 
@@ -102,14 +104,16 @@ def load_drawn(folder: Path, device: torch.device | str = "cpu") -> Views:
 
 
 def save_field(field: FrozenGrid, folder: Path) -> None:
-    """field.safetensors, and its surface from four sides."""
+    """field.safetensors, its surface from four sides, and the Gaussians that it was made of, where it was."""
     settled = None if field.settled is None else torch.tensor(field.settled, dtype=torch.float64)
     save_tensors(folder / "field.safetensors", {"sdf": field.sdf_volume, "color": field.color_volume, "settled": settled})
     save_image(folder / "form.png", field_form(field, field.sdf_volume.device))
+    if field.cloud is not None:
+        save_splats([folder / CLOUD], field.cloud)
 
 
 def load_field(folder: Path, device: torch.device | str = "cpu") -> FrozenGrid:
-    """What `save_field` wrote."""
+    """What `save_field` wrote, without the Gaussians: they are for other programs, and folders of before have none."""
     tensors = load_file(str(folder / "field.safetensors"), str(device))
     return FrozenGrid(tensors["sdf"], tensors["color"], float(tensors["settled"]) if "settled" in tensors else None)
 
