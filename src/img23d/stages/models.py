@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from img23d.config import Config
-from img23d.stages.guide import check_guidance, check_models
+from img23d.stages.guidance_checks import check_guidance, check_models
 
 
 def have_models(config: Config) -> None:

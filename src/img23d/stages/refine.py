@@ -162,7 +162,7 @@ def pulling(guide: Guide, field: Any, context: Context) -> Pull:
 
     def pull(mesh: Mesh, table: EdgeTable, now: float, generator: torch.Generator) -> Tensor:
         draw, surface = draw_mesh(mesh, field.color, context, table), partial(mesh_surface, mesh, context, table)
-        return PULLED * guide.pull(draw, FINER * guide.options.size, now, generator, surface)
+        return PULLED * guide.options.refine_weight * guide.pull(draw, FINER * guide.options.size, now, generator, surface)
 
     return pull
 
