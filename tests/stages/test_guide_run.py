@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from img23d import config, pipeline, refinement
+from img23d import config, pipeline
 from img23d.convert import convert
 from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError, WeightsError
@@ -164,15 +164,6 @@ def test_what_is_not_guided_is_told(ball, painted, photo, tmp_path, monkeypatch)
     with pytest.raises(Stopped):
         pipeline.generate(photo, tmp_path / "out", config.load("standard", GUIDED))
     assert "no guidance" in told[-1] and guides_given == [None]
-
-    def read(path, warnings):
-        told.extend(warnings)
-        raise Stopped
-
-    monkeypatch.setattr(refinement, "load_mesh", read)
-    with pytest.raises(Stopped):
-        refinement.refine_mesh(tmp_path / "box.obj", tmp_path / "refined", config.load("standard", GUIDED))
-    assert "without guidance" in told[-1]
 
 
 def test_no_model_is_loaded_to_paint_what_is_already_there(ball, context, monkeypatch):

@@ -29,7 +29,7 @@ from img23d.stages.context import Context
 from img23d.stages.coordinates import ByCoordinates, Surface, geometry_puller
 from img23d.stages.guidance_checks import check_models
 from img23d.stages.handover import Handover
-from img23d.stages.imagine import Side, elevation_of, on_white, wide_camera
+from img23d.stages.imagine import Side, azimuth_of, elevation_of, on_white, wide_camera
 from img23d.stages.pullers import ByGroup, ByText, ByView, Puller, schedule_of
 
 LOWEST_DEG, HIGHEST_DEG = -10.0, 45.0  # cameras above the horizon
@@ -86,8 +86,9 @@ class Guide:
             latents = puller.model.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
             total = total + share * weight * self.distilled(puller, latents, sides, now, generator)
         if self.geometry is not None and surface is not None and (strength := self.geometry[1].at(course)) != 0:
-            latents = self.geometry[0].latents(surface(), sides)
-            total = total + strength * self.distilled(self.geometry[0], latents, sides, now, generator)
+            about = self.about(sides)
+            latents = self.geometry[0].latents(surface(), about)
+            total = total + strength * self.distilled(self.geometry[0], latents, about, now, generator)
         return total
 
     def distilled(
@@ -128,8 +129,14 @@ class Guide:
         turns = [360.0 / self.together * number for number in range(self.together)]
         return [Side(azimuth + turn, low + (high - low) * b) for azimuth, b in zip(first, up) for turn in turns]
 
+    def about(self, sides: list[Side]) -> list[Side]:
+        """Sides counted from the object's own front and not the photo's: in a photo's run they are the same."""
+        front = azimuth_of(self.camera)
+        return [Side(front + side.azimuth, side.elevation) for side in sides]
+
     def cameras(self, sides: list[Side]) -> Cameras:
         """Cameras as far away as the photo's, and as wide as the models see the object."""
+        sides = self.about(sides)
         fov = math.degrees(2 * math.atan(0.5 / float(self.camera.focal[0, 0])))
         distance = float(self.camera.position[0].norm())
         return orbit_degrees([s.azimuth for s in sides], [s.elevation for s in sides], distance, fov).to(self.device)

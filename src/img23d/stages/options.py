@@ -43,7 +43,8 @@ def guided_options(config: Config, options: Any) -> Any:
     both = [] if config.guidance.handover == "none" else [config.fit.steps, config.refine.steps]  # one course through both stages
     guidance, plain = replace(config.guidance, repaint=0.0, repaint_steps=1), Guidance()
     if options is config.fit:
-        guidance = replace(guidance, refine_least=plain.refine_least, refine_most=plain.refine_most, refine_weight=plain.refine_weight)
+        later = {name: getattr(plain, name) for name in ("refine_least", "refine_most", "refine_weight", "hold")}
+        guidance = replace(guidance, **later)
     return [options, guidance, models, config.commercial_ok, *both]
 
 
