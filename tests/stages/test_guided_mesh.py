@@ -37,18 +37,27 @@ from test_imagine import SMALL
 RADIUS, SIZE = 0.9, 16
 QUICK = [
     *SMALL, "refine.resolution=12", "refine.subdivisions=0", "refine.steps=3", "refine.image_size=32", "guidance.size=16",
-    "texture.faces=300", "texture.size=64",
+    "texture.faces=200", "texture.size=64", "texture.normal_map=false",
 ]  # fmt: skip
 
 
-def ball_of(radius: float = RADIUS) -> Mesh:
-    made = trimesh.creation.icosphere(3, radius)
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    """Fewer pixels and samples: how well meshes are seen is tested where that is done."""
+    monkeypatch.setattr(observe, "VIEW_SIZE", 64)
+    monkeypatch.setattr(observe, "POSE_SIZE", 24)
+    monkeypatch.setattr(guided_mesh, "COLOR_RESOLUTION", 40)
+    monkeypatch.setattr(guided_mesh, "SAMPLES", 5000)
+
+
+def ball_of(radius: float = RADIUS, fineness: int = 3) -> Mesh:
+    made = trimesh.creation.icosphere(fineness, radius)
     return Mesh(torch.tensor(made.vertices, dtype=torch.float32), torch.tensor(made.faces, dtype=torch.int64))
 
 
 def painted_ball(radius: float = RADIUS) -> TexturedMesh:
     """Red where x is positive, green elsewhere."""
-    mesh = ball_of(radius)
+    mesh = ball_of(radius, 2)
     uv, uv_faces = unwrap(mesh, 128)
     texture = torch.zeros(128, 128, 3)
     centres, corners = mesh.vertices[mesh.faces].mean(1), (uv[uv_faces] * 128).long().clamp(0, 127)
@@ -81,7 +90,7 @@ def test_a_ball_becomes_what_a_text_model_knows_without_a_photo(knowing, context
     """It knows an ellipsoid. How far the ball goes there is what the options say of how it is held."""
     model, named = knowing
     told = ["guidance.prompt=a ball", "guidance.text_scale=1", "guidance.text_rescale=0", "guidance.text_weight=20", named]
-    steps = ["refine.steps=40", "refine.learning_rate=0.03"]
+    steps = ["refine.steps=24", "refine.learning_rate=0.05"]
     field, own = observe.solid_field(ball_of(), 32, context), observe.look_around(ball_of(), context)
     depths = {}
     for hold in (0.0, 1.0):
@@ -89,7 +98,7 @@ def test_a_ball_becomes_what_a_text_model_knows_without_a_photo(knowing, context
         made = refine_guided(ball_of(), field, own, None, options, context)
         wide, high, depths[hold] = ((made.vertices.amax(0) - made.vertices.amin(0)) / 2).tolist()
         assert wide == pytest.approx(RADIUS, abs=0.05) and high == pytest.approx(RADIUS, abs=0.05)
-    assert len(model.asked) == 80 and all(step <= 0.5 * 1000 for step, _, _ in model.asked)  # the bounds of refine, not of fit
+    assert len(model.asked) == 48 and all(step <= 0.5 * 1000 for step, _, _ in model.asked)  # the bounds of refine, not of fit
     assert depths[0.0] < depths[1.0] - 0.03 < RADIUS - 0.03
 
 
@@ -159,14 +168,11 @@ def test_a_whole_run_without_a_photo(knowing, ball_file, tmp_path):
     assert {"solidify", "observe", "refine", "retexture"} <= set(made.seconds) and load_mesh(made.path).mesh.faces.shape[1] == 3
     again = refine_run(reopen(made.run_folder), options)
     assert set(again.seconds) == {"export"} and len(model.asked) == 3
-    other = refine_run(reopen(made.run_folder), replace(options, guidance=replace(options.guidance, prompt="a flat ball")))
-    assert {"refine", "retexture"} <= set(other.seconds) and not {"solidify", "observe"} & set(other.seconds) and len(model.asked) == 6
 
 
 def test_a_whole_run_with_a_photo_whose_model_draws_the_other_sides_anew(painted, photo, ball_file, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(paint, "SIZE", 64)
     monkeypatch.setattr(paint, "RING", 2)
-    monkeypatch.setattr(observe, "POSE_SIZE", 24)
     options = config.load("standard", [*GUIDED, *QUICK, "guidance.repaint=0.4", "estimate.elevation_deg=12"])
     made = refine_mesh(ball_file, tmp_path / "out", options, photo)
     assert {"pose", "refine", "paint", "texture"} <= set(made.seconds) and (made.run_folder / "06_paint" / "drawn.png").is_file()
