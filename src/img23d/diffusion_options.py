@@ -67,8 +67,21 @@ class Guidance:
     )
     least: Ramp = constant(0.2, "least noise, as a share of the model's schedule")
     most: Ramp = ramp("most noise", 0.85, 0.5)
+    refine_least: Ramp = constant(-1.0, "least noise in refine, over its own steps; below 0 = guidance.least, from its start again")
+    refine_most: Ramp = constant(-1.0, "most noise in refine; below 0 = guidance.most, from its start again")
+    refine_weight: float = option(1.0, "what all pulls are multiplied by in refine; 0 = no model is asked there", 0, 1000)
+    hold: float = option(
+        0.1, "img23d refine MESH: what the mesh's own surface, outlines, depths and normals count beside the models that pull", 0, 1
+    )
     size: int = option(64, "side of the pictures that fit draws for the models; refine draws four times as large", 16, 1024, "px")
     batch: int = option(1, "sides drawn in each step; with mvdream and imagedream groups of four", 1, 16)
     widening: float = option(0.2, "share of a stage's steps in which the sides spread from the photo's to all", 0, 1)
     repaint: float = option(0.0, "share of noise from which colours of unseen sides are drawn anew before texture; 0 = as fitted", 0, 1)
     repaint_steps: int = option(30, "denoising steps of that, of a whole schedule", 1, 999)
+
+    def noise(self, refining: bool) -> tuple[Ramp, Ramp]:
+        """Least and most noise over the steps of fit, or of refine."""
+        if not refining:
+            return self.least, self.most
+        least, most = (self.least, self.refine_least), (self.most, self.refine_most)
+        return tuple(shared if max(own.start, own.end) < 0 else own for shared, own in (least, most))  # type: ignore[return-value]

@@ -12,11 +12,12 @@ from torch import Tensor
 from img23d import __version__
 from img23d.config import Config
 from img23d.errors import InputError
+from img23d.fields.grid import FrozenGrid
 from img23d.io.files import claimed
 from img23d.io.images import load_mask, load_photo
 from img23d.io.meshes import load_mesh
 from img23d.io.textures import sample
-from img23d.pipeline import ASSET, FIELD, MESH, VIEWS, Report, Result, Steps, generate_into, open_context, silent, write_result
+from img23d.pipeline import ASSET, FIELD, MESH, PAINTED, VIEWS, Report, Result, Steps, generate_into, open_context, silent, write_result
 from img23d.record import Given, Place, Reopened, Targets, check_existing, keep, named_files, targets_for
 from img23d.run import Run, digest, file_digest, readable_stem
 from img23d.scene import Mesh, TexturedMesh, Views
@@ -24,7 +25,11 @@ from img23d.stages import observe
 from img23d.stages.artifacts import load_source, save_source
 from img23d.stages.cameras import LOWEST, REACH
 from img23d.stages.context import Context
-from img23d.stages.options import guides
+from img23d.stages.guided_mesh import check_mesh_guidance, colors_of, draws_anew, pulls, refine_guided
+from img23d.stages.models import have_guides
+from img23d.stages.options import guided_options
+from img23d.stages.paint import VERSION as PAINT_VERSION
+from img23d.stages.paint import paint
 from img23d.stages.refine import VERSION as REFINE_VERSION
 from img23d.stages.refine import refine
 from img23d.stages.retexture import VERSION as RETEXTURE_VERSION
@@ -73,7 +78,7 @@ def refine_mesh(
     context: Context | None = None,
     report: Report = silent,
 ) -> Result:
-    """Remesh, close and smooth a mesh; with a photo, fit and re-texture it too.
+    """Remesh, close and smooth a mesh; with a photo, fit and re-texture it too. Diffusion models that the options name pull at its shape.
 
     The result keeps the place and size of the original. Without a photo it keeps its own texture, transferred.
 
@@ -108,8 +113,7 @@ def refine_into(
         kept: what the mesh was read as, where the run has kept that.
     """
     context = replace(context or open_context(config), warnings=[])
-    if guides(config):
-        context.warnings.append("meshes are refined without guidance: it needs a photo's own run (img23d generate)")
+    context.warnings.extend(check_mesh_guidance(config, photo_path is not None))
     source = kept or load_mesh(mesh_path, context.warnings)
     found = content(source)
     if known and found != known:
@@ -120,6 +124,8 @@ def refine_into(
     source_key = digest(__version__, "refine", inputs, config.seed, context.device.type)
     with claimed(targets.folder):
         check_existing(targets, source_key, force)
+        if (pulls(config) or draws_anew(config, photo_path is not None)) and not any(targets.folder.glob("[0-9][0-9]_*")):
+            have_guides(config)
         steps = Steps(Run(targets.folder, source_key), config, context, report)
         shape = source.mesh if isinstance(source, TexturedMesh) else source
         place = place_of(shape)
@@ -155,13 +161,18 @@ def cut_out(photo_path: Path, given: Given, config: Config, steps: Steps) -> Vie
 def improve(
     source: TexturedMesh | Mesh, photo: Views | None, elevation_deg: float | None, config: Config, steps: Steps
 ) -> tuple[Views, TexturedMesh]:  # fmt: skip
-    """Mesh -> solid -> pictures of it (and the photo) -> DMTet mesh -> texture."""
+    """Mesh -> solid -> pictures of it (and the photo) -> DMTet mesh (that models may pull at) -> texture."""
     c, shape = config, source.mesh if isinstance(source, TexturedMesh) else source
     resolution = max(48, 2 * c.refine.resolution)
     field = steps("solidify", observe.VERSION, resolution, lambda x: observe.solid_field(shape, resolution, x), *FIELD)
     views = steps("observe", observe.VERSION, None, lambda x: observe.look_around(shape, x), *VIEWS)
+
+    def refined(x: Context, seen: Views, posed: Views | None = None) -> Mesh:
+        return refine_guided(source, field, views, posed, c, x) if pulls(c) else refine(seen, field, c.refine, x, parts_known=True)
+
+    refine_options = guided_options(c, c.refine) if pulls(c) else c.refine
     if photo is None:
-        mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(views, field, c.refine, x, parts_known=True), *MESH)
+        mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refined(x, views), *MESH)
         asset = steps("retexture", RETEXTURE_VERSION, c.texture, lambda x: retexture(source, mesh, c.texture, x), *ASSET)
         return views, asset
     colors = vertex_colors(source) if isinstance(source, TexturedMesh) else None
@@ -169,12 +180,18 @@ def improve(
         elevation_deg = c.estimate.elevation_deg
     posed = steps("pose", observe.VERSION, elevation_deg, pose(shape, colors, photo, elevation_deg), *VIEWS)
     both = observe.joined(posed, views, observe.VIEW_SIZE)
-    mesh = steps("refine", REFINE_VERSION, c.refine, lambda x: refine(both, field, c.refine, x, parts_known=True), *MESH)
-    far = far_colors(source, posed, steps.context)
+    mesh = steps("refine", REFINE_VERSION, refine_options, lambda x: refined(x, both, posed), *MESH)
+    prior, drawn = observe.known_prior(field, *far_colors(source, posed, steps.context)), None
+    if draws_anew(c, True):
+
+        def painted(x: Context) -> Views:
+            return paint(posed, prior, FrozenGrid(field.sdf_volume, colors_of(source, field, posed)), mesh, c.guidance, x)
+
+        drawn = steps("paint", PAINT_VERSION, c.guidance, painted, *PAINTED)
     options = c.texture
     if isinstance(source, TexturedMesh):  # its own colours fill what the photo does not see, in whatever light they were made
         options = replace(options, mirror=False, delight=0.0)
-    asset = steps("texture", TEXTURE_VERSION, options, lambda x: texture(posed, observe.known_prior(field, *far), mesh, options, x), *ASSET)
+    asset = steps("texture", TEXTURE_VERSION, options, lambda x: texture(posed, prior, mesh, options, x, drawn), *ASSET)
     return posed, asset
 
 

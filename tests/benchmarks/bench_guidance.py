@@ -73,7 +73,8 @@ def main() -> None:
         folder = options.out / f"{name}.drawn"
         folder.mkdir(exist_ok=True)
         save_field(field, folder)
-        mesh = refine(views, field, settings.refine, context, guide=None if known else guide)
+        pulls = not known and settings.guidance.refine_weight > 0
+        mesh = refine(views, field, settings.refine, context, guide=replace(guide, refining=True) if pulls else None)
         drawn = None if known else painted(field, mesh, guide, context)
         if drawn is not None:
             save_drawn(drawn, folder)

@@ -1,5 +1,6 @@
 """A cloud of Gaussians as the coarse field: where it begins, what corrects it, and what keeps it where nothing looks."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from img23d.fields.densify import Watch, densified
 from img23d.fields.gaussians import Gaussians
 from img23d.io.images import save_image
 from img23d.io.meshes import load_mesh
+from img23d.io.splats import load_splats
 from img23d.options import Ramp
+from img23d.run import MANIFEST
 from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
+from img23d.stages.artifacts import CLOUD, load_field, save_field
 from img23d.stages.cloud import INSIDE, Learnt, cloud_of, filling
 from img23d.stages.coarse import fit
 from img23d.stages.fit import fit as fit_neus
-from img23d.stages.fit_gaussians import Observed, Solid, cloud_surface, draw_cloud, due, fit_gaussians
+from img23d.stages.fit_gaussians import Observed, Solid, cloud_surface, draw_cloud, due, field_of, fit_gaussians
 from img23d.stages.splats import fastest
 
 sys.path.insert(0, str(Path(__file__).parent))  # stand-ins of the neighbouring tests
@@ -224,7 +228,21 @@ def test_the_default_is_neus(ball, context):
     options = Fit(resolution=24, steps=2, rays=64, samples=12)
     first, second = (made(ball.views(), ball.prior(), options, context) for made in (fit, fit_neus))
     assert torch.equal(first.sdf_volume, second.sdf_volume) and torch.equal(first.color_volume, second.color_volume)
-    assert config.load().fit.field == "neus"
+    assert config.load().fit.field == "neus" and first.cloud is None
+
+
+def test_the_cloud_that_the_field_was_made_of_is_kept_for_other_programs(ball, context, tmp_path):
+    options = Fit(**{**QUICK, "steps": 5}, cloud=SMALL)
+    field = fit(ball.views(), ball.prior(), options, context)
+    save_field(field, tmp_path)
+    kept_cloud, again = load_splats(tmp_path / CLOUD), load_field(tmp_path)
+    for name, value in vars(kept_cloud).items():
+        assert torch.equal(value, getattr(field.cloud, name)), name
+    inside, solid = field_of(kept_cloud, options).dense_sdf() < 0, again.sdf_volume < 0  # of which tunnels were closed
+    assert int((inside != solid).sum()) < 0.09 * int(solid.sum())
+    (tmp_path / "before").mkdir()
+    save_field(again, tmp_path / "before")  # as before: there is none, and none is asked for
+    assert again.cloud is None and load_field(tmp_path / "before").cloud is None and not (tmp_path / "before" / CLOUD).exists()
 
 
 def test_watching_changes_nothing(ball):
@@ -263,6 +281,14 @@ def test_a_whole_run(ball, tmp_path):
     assert len(mesh.faces) <= 600 and float((high - low)[:2].min() / (high - low)[:2].max()) > 0.85
     again = pipeline.generate(tmp_path / "ball.png", tmp_path / "out", options)
     assert "fit" not in again.seconds
+    folder = made.run_folder / "03_fit"
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert CLOUD in manifest["files"]
+    (folder / CLOUD).unlink()  # as in a folder of before
+    del manifest["files"][CLOUD]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    once_more = pipeline.generate(tmp_path / "ball.png", tmp_path / "out", options)
+    assert "fit" not in once_more.seconds and once_more.path.read_bytes() == again.path.read_bytes() and not (folder / CLOUD).exists()
 
 
 def test_fit_gaussians_is_what_the_option_names(ball, context, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 import torch
 import trimesh
 
+from img23d import config
 from img23d.config import Fit, Refine
 from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError
@@ -17,10 +18,11 @@ from img23d.scene import Mesh
 from img23d.scene.cameras import orbit_degrees
 from img23d.scores.schedule import noise_schedule
 from img23d.stages.fit import fit
-from img23d.stages.guide import ByText, ByView, Guide, check_guidance, draw_mesh, open_guide, resized
+from img23d.stages.guidance_checks import check_guidance
+from img23d.stages.guide import ByText, ByView, Guide, draw_mesh, open_guide, resized
 from img23d.stages.imagine import Side, elevation_of
 from img23d.stages.paint import RING, SIZE, painted
-from img23d.stages.refine import refine
+from img23d.stages.refine import pulling, refine
 
 PHOTO = orbit_degrees([0.0], 20.0, 2.4, 40.0)
 
@@ -222,7 +224,57 @@ def test_paintings_go_round_and_can_be_drawn_anew(ball, context):
     assert max(step for step, _ in model.told) <= 500 and len(model.told) == (RING + 2) * 5
 
 
+@pytest.mark.parametrize(
+    ("own", "bounds"),
+    [
+        ({}, [(700, 849), (200, 499)]),  # the same course anew
+        ({"refine_least": Ramp(0.1, 0.3), "refine_most": Ramp(0.4, 0.35)}, [(100, 399), (300, 349)]),
+        ({"refine_most": Ramp(0.9, 0.2)}, [(700, 899), (200, 200)]),
+    ],
+)
+def test_refine_has_bounds_of_the_noise_of_its_own_where_they_are_given(ball, own, bounds):
+    options = {"least": Ramp(0.7, 0.2), "most": Ramp(0.85, 0.5), **own}
+    for refining, expected in ((False, [(700, 849), (200, 499)]), (True, bounds)):
+        guide = replace(guide_of(Knowing(on_white(ball, [1.0, 0.0, 0.0]), 8), **options), refining=refining)
+        for now, (low, high) in zip((0.0, 1.0), expected):
+            guide.pullers[0][0].told.clear()
+            for seed in range(60):
+                guide.pull(lambda cameras, size: {"colors": torch.rand(1, 8, 8, 3)}, 8, now, torch.Generator().manual_seed(seed))
+            steps = [step for step, _ in guide.pullers[0][0].told]
+            assert low - 1 <= min(steps) <= low + 30 and high - 30 <= max(steps) <= high + 1
+
+
+def test_in_refine_models_pull_as_strongly_as_is_asked_and_are_not_loaded_for_nothing(ball, context):
+    mesh, field = ball_mesh(), FrozenGrid(stretched_ball(24, 0.6), torch.full((3, 4, 4, 4), 0.2))
+
+    def pull(**options):
+        guide = replace(guide_of(Knowing(on_white(ball, [1.0, 0.0, 0.0]), 64), size=16, widening=0.0, **options), refining=True)
+        return float(pulling(guide, field, context)(mesh, None, 0.5, torch.Generator().manual_seed(0)))
+
+    assert pull(refine_weight=0.5) == pytest.approx(0.5 * pull()) and pull() > 0
+    options = Guidance(view_model="a model that nobody has", refine_weight=0.0)
+    assert open_guide(ball.views(64, PHOTO), ball.prior(0.6), options, context, refining=True) is None
+
+
+def test_presets_go_on_in_refine_as_their_papers_do():
+    def ends(name):
+        guidance = config.load(name, ["guidance.prompt=a ball"]).guidance
+        check_guidance(replace(guidance, geometry_model=""))
+        return [(least.at(now), most.at(now)) for least, most in [guidance.noise(True)] for now in (0.0, 1.0)]
+
+    assert ends("dreamcraft3d") == [(0.2, 0.5), (0.2, 0.5)]  # the bounds of its NeuS and of its DMTet
+    assert ends("mvdream") == ends("imagedream") == [(0.02, 0.5), (0.02, 0.5)]  # the noise falls once
+    assert ends("sweetdreamer") == [(0.02, 0.98), (0.02, 0.5)]  # its fine stage begins anew
+    assert ends("magic123") == ends("consistent123") == [(0.2, 0.6), (0.2, 0.6)]
+    assert config.load("dreamgaussian").guidance.refine_weight == 0  # its second stage only paints
+    assert config.load("sweetdreamer").guidance.noise(True)[1].at(0.4) == 0.5
+
+
 def test_what_does_not_fit_together_is_refused():
+    with pytest.raises(ConfigError, match=r"refine_least=0.2 and guidance.refine_most=0.1 do not rise"):
+        check_guidance(Guidance(view_model="x", refine_most=Ramp(0.5, 0.1)))
+    with pytest.raises(ConfigError, match=r"guidance.refine_most=-1 do not rise"):
+        check_guidance(Guidance(view_model="x", refine_most=Ramp(-1.0, 0.5)))
     with pytest.raises(ConfigError, match="what the object is"):
         check_guidance(Guidance(text_model="stable-diffusion-1-5"))
     with pytest.raises(ConfigError, match="least"):

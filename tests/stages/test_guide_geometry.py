@@ -25,7 +25,8 @@ from img23d.scene.cameras import orbit_degrees
 from img23d.scores.schedule import noise_schedule
 from img23d.stages.coordinates import ByCoordinates, Surface, cameras_of, mesh_surface
 from img23d.stages.fit import field_surface, fit
-from img23d.stages.guide import Guide, check_guidance, draw_mesh, open_guide
+from img23d.stages.guidance_checks import check_guidance
+from img23d.stages.guide import Guide, draw_mesh, open_guide
 from img23d.stages.imagine import Side
 from img23d.stages.options import guided_options
 

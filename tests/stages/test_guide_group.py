@@ -24,7 +24,8 @@ from img23d.scores.rescaling import rescaled
 from img23d.scores.schedule import noise_schedule
 from img23d.stages import paint
 from img23d.stages.fit import fit
-from img23d.stages.guide import Guide, check_models, draw_mesh, open_guide, resized
+from img23d.stages.guidance_checks import check_models
+from img23d.stages.guide import Guide, draw_mesh, open_guide, resized
 from img23d.stages.imagine import Side
 from img23d.stages.pullers import ByGroup, ByText, ByView
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from img23d import config, pipeline, refinement
+from img23d import config, pipeline
 from img23d.convert import convert
 from img23d.diffusion_options import Guidance
 from img23d.errors import ConfigError, WeightsError
@@ -106,6 +106,14 @@ def test_fit_and_refine_depend_on_all_that_guides_them_but_not_on_what_paints(tm
     assert key() != first
 
 
+@pytest.mark.parametrize("change", [{"refine_least": Ramp(0.1, 0.1)}, {"refine_most": Ramp(0.6, 0.3)}, {"refine_weight": 2.0}])
+def test_what_guides_refine_alone_does_not_make_fit_anew(change):
+    plain = replace(config.load("standard"), guidance=Guidance(view_model="a model"))
+    other = replace(plain, guidance=replace(plain.guidance, **change))
+    fit, refine = ([digest(guided_options(options, getattr(options, stage))) for options in (plain, other)] for stage in ("fit", "refine"))
+    assert fit[0] == fit[1] and refine[0] != refine[1]
+
+
 def test_what_is_missing_is_told_before_any_work(photo, tmp_path, monkeypatch):
     monkeypatch.setenv("IMG23D_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -156,15 +164,6 @@ def test_what_is_not_guided_is_told(ball, painted, photo, tmp_path, monkeypatch)
     with pytest.raises(Stopped):
         pipeline.generate(photo, tmp_path / "out", config.load("standard", GUIDED))
     assert "no guidance" in told[-1] and guides_given == [None]
-
-    def read(path, warnings):
-        told.extend(warnings)
-        raise Stopped
-
-    monkeypatch.setattr(refinement, "load_mesh", read)
-    with pytest.raises(Stopped):
-        refinement.refine_mesh(tmp_path / "box.obj", tmp_path / "refined", config.load("standard", GUIDED))
-    assert "without guidance" in told[-1]
 
 
 def test_no_model_is_loaded_to_paint_what_is_already_there(ball, context, monkeypatch):

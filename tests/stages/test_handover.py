@@ -14,7 +14,8 @@ from img23d.fields.grid import FrozenGrid
 from img23d.options import Ramp
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.artifacts import load_field, save_field
-from img23d.stages.guide import ByView, Guide, check_guidance, check_models
+from img23d.stages.guidance_checks import check_guidance, check_models
+from img23d.stages.guide import ByView, Guide
 from img23d.stages.handover import EARLIEST, EVERY, LATEST, LEAST, LOOKS, SETTLED, Handover
 from img23d.stages.imagine import Side
 from img23d.stages.options import guided_options, handover

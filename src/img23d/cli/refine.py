@@ -63,7 +63,8 @@ def refine(
     """Improve a mesh, or reopen a run.
 
     A mesh is remeshed, closed and smoothed; with --photo it is also fitted to it and painted from it, without one it keeps its own
-    texture. A run is continued with other options: refine RUN --set refine.steps=300.
+    texture. Diffusion models that the preset or guidance.* name pull at its shape; guidance.view_model needs --photo. A run is continued
+    with other options: refine RUN --set refine.steps=300.
     """
     flags = overrides(
         settings, seed=seed, device=device, threads=threads, texture__faces=faces, texture__size=texture_size, export__size_mm=size_mm,

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from img23d.fields.gaussians import Gaussians
 from img23d.ops.volume import sample_volume
 
 
@@ -105,10 +106,14 @@ class FrozenGrid:
         color_volume: (3, C, C, C).
         settled: share of the steps of its fit after which its shape had settled, where that was watched.
         known: (R, R, R) bool, where it is known for sure and stays as it is; or None.
+        cloud: the Gaussians that it was made of, in the object frame, where it was; kept for those who want them, nothing here asks it.
     """
 
-    def __init__(self, sdf_volume: Tensor, color_volume: Tensor, settled: float | None = None, known: Tensor | None = None) -> None:
-        self.sdf_volume, self.color_volume, self.settled, self.known = sdf_volume, color_volume, settled, known
+    def __init__(
+        self, sdf_volume: Tensor, color_volume: Tensor, settled: float | None = None, known: Tensor | None = None,
+        cloud: Gaussians | None = None,
+    ) -> None:  # fmt: skip
+        self.sdf_volume, self.color_volume, self.settled, self.known, self.cloud = sdf_volume, color_volume, settled, known, cloud
 
     def sdf(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,) signed distance."""

@@ -47,6 +47,11 @@ class Views:
     def __len__(self) -> int:
         return self.mask.shape[0]
 
+    def __getitem__(self, chosen: slice | list[int]) -> Views:
+        """Some of them."""
+        maps = {name: value[chosen] for name, value in vars(self).items() if name != "cameras" and value is not None}
+        return Views(self.cameras[chosen], **maps)
+
     def to(self, device: torch.device | str) -> Views:
         """The same views on another device."""
         moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}

@@ -14,11 +14,13 @@ from img23d.errors import InputError
 from img23d.fields.grid import FrozenGrid
 from img23d.io.files import atomic_write
 from img23d.io.images import save_image
+from img23d.io.splats import save_splats
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.pictures import field_form, form_picture
 
 SOURCE = "source_mesh.safetensors"
 COLUMNS = 8  # views side by side in a picture of all
+CLOUD = "cloud.splat.ply"
 Scene = TypeVar("Scene", Views, ShapePrior)
 
 
@@ -114,15 +116,17 @@ def load_drawn(folder: Path, device: torch.device | str = "cpu") -> Views:
 
 
 def save_field(field: FrozenGrid, folder: Path) -> None:
-    """field.safetensors, and its surface from four sides."""
+    """field.safetensors, its surface from four sides, and the Gaussians that it was made of, where it was."""
     settled = None if field.settled is None else torch.tensor(field.settled, dtype=torch.float64)
     volumes = {"sdf": field.sdf_volume, "color": field.color_volume, "settled": settled, "known": field.known}
     save_tensors(folder / "field.safetensors", volumes)
     save_image(folder / "form.png", field_form(field, field.sdf_volume.device))
+    if field.cloud is not None:
+        save_splats([folder / CLOUD], field.cloud)
 
 
 def load_field(folder: Path, device: torch.device | str = "cpu") -> FrozenGrid:
-    """What `save_field` wrote."""
+    """What `save_field` wrote, without the Gaussians: they are for other programs, and folders of before have none."""
     tensors = load_tensors(folder / "field.safetensors", device)
     settled = float(tensors["settled"]) if "settled" in tensors else None
     return FrozenGrid(tensors["sdf"], tensors["color"], settled, tensors.get("known"))

@@ -44,7 +44,7 @@ def fit_gaussians(
         drawn, guide: and the rest as for `img23d.stages.fit.fit`.
 
     Returns:
-        The signed distance of what is denser than ``options.cloud.level``, and the Gaussians' mean colours.
+        The signed distance of what is denser than ``options.cloud.level``, the Gaussians' mean colours, and the Gaussians themselves.
 
     Raises:
         FitError: the cloud has thinned out, so that it has no surface.
@@ -77,9 +77,11 @@ def fit_gaussians(
             told = f"loss {float(loss.detach()):.3f}, {len(learnt.cloud)} Gaussians"
         context.progress((step + 1) / options.steps, told)
     found = learnt.cloud
-    field = field_of(found[kept(found)], options)
+    found = Gaussians(*(value.detach() for value in vars(found[kept(found)]).values()))
+    field = field_of(found, options)
     made = finished(field, believed, views if drawn is None else joined(views, drawn, MASK_SIZE), options)
     made.settled = guide.handover.settled if guide is not None and guide.handover is not None else None
+    made.cloud = found
     return made
 
 

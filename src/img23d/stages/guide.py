@@ -16,10 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.backends.coordinates import check_network
 from img23d.backends.mvdream import SUFFIX, TOGETHER, kind_of
 from img23d.diffusion_options import Guidance
-from img23d.errors import ConfigError
 from img23d.ops.edges import EdgeTable
 from img23d.ops.render import render
 from img23d.options import Ramp
@@ -29,14 +27,14 @@ from img23d.scores.directions import side_prompts
 from img23d.scores.distillation import distillation_gradient, drawn_step, pulled
 from img23d.stages.context import Context
 from img23d.stages.coordinates import ByCoordinates, Surface, geometry_puller
+from img23d.stages.guidance_checks import check_models
 from img23d.stages.handover import Handover
-from img23d.stages.imagine import Side, elevation_of, on_white, wide_camera
+from img23d.stages.imagine import Side, azimuth_of, elevation_of, on_white, wide_camera
 from img23d.stages.pullers import ByGroup, ByText, ByView, Puller, schedule_of
 
 LOWEST_DEG, HIGHEST_DEG = -10.0, 45.0  # cameras above the horizon
 GROUP_DEG = 0.0, 30.0  # the same for groups, as in MVDream's settings
 LOOKED_AT = 8  # sides, when it is asked whether the shape has settled
-UNRELEASED = "sweetdreamer"  # what the preset names
 FINER = 4  # how much larger refine's pictures are than fit's
 
 Draw = Callable[[Cameras, int], dict[str, Tensor]]
@@ -56,7 +54,7 @@ class Guide:
         together: sides in a group, evenly spaced round the object; 1 for models that see one side at a time.
         handover: from the view model to the text model, where the options want one; remembers what it saw.
         geometry: a model that sees the shape alone, with its weight.
-        refining: whether this is refine, where weights may have come to their ends.
+        refining: whether this is refine, where weights may have come to their ends and noise has bounds of its own.
     """
 
     camera: Cameras
@@ -88,8 +86,9 @@ class Guide:
             latents = puller.model.latents(resized(shown.get(puller.sees, shown["colors"]), puller.size))
             total = total + share * weight * self.distilled(puller, latents, sides, now, generator)
         if self.geometry is not None and surface is not None and (strength := self.geometry[1].at(course)) != 0:
-            latents = self.geometry[0].latents(surface(), sides)
-            total = total + strength * self.distilled(self.geometry[0], latents, sides, now, generator)
+            about = self.about(sides)
+            latents = self.geometry[0].latents(surface(), about)
+            total = total + strength * self.distilled(self.geometry[0], latents, about, now, generator)
         return total
 
     def distilled(
@@ -97,7 +96,8 @@ class Guide:
     ) -> Tensor:
         """The loss by which a model pulls at latents (B, C, h, w)."""
         schedule = schedule_of(puller.model)
-        step = drawn_step(schedule, self.options.least.at(now), self.options.most.at(now), generator)
+        least, most = self.options.noise(self.refining)
+        step = drawn_step(schedule, least.at(now), most.at(now), generator)
 
         def noise(noisy: Tensor, step: int) -> Tensor:
             return puller.noise(noisy, step, sides)
@@ -129,8 +129,14 @@ class Guide:
         turns = [360.0 / self.together * number for number in range(self.together)]
         return [Side(azimuth + turn, low + (high - low) * b) for azimuth, b in zip(first, up) for turn in turns]
 
+    def about(self, sides: list[Side]) -> list[Side]:
+        """Sides counted from the object's own front and not the photo's: in a photo's run they are the same."""
+        front = azimuth_of(self.camera)
+        return [Side(front + side.azimuth, side.elevation) for side in sides]
+
     def cameras(self, sides: list[Side]) -> Cameras:
         """Cameras as far away as the photo's, and as wide as the models see the object."""
+        sides = self.about(sides)
         fov = math.degrees(2 * math.atan(0.5 / float(self.camera.focal[0, 0])))
         distance = float(self.camera.position[0].norm())
         return orbit_degrees([s.azimuth for s in sides], [s.elevation for s in sides], distance, fov).to(self.device)
@@ -164,59 +170,10 @@ def resized(pictures: Tensor, size: int) -> Tensor:
     return F.interpolate(planes, (size, size), mode="bilinear", antialias=True, align_corners=False).permute(0, 2, 3, 1)
 
 
-def check_guidance(options: Guidance) -> None:
-    """Refuse options that do not fit together, before any work is done.
-
-    Raises:
-        ConfigError: a text model without a text, weights that nobody has, or bounds of the noise that cross.
-    """
-    if options.geometry_model == UNRELEASED and not Path(UNRELEASED).exists():
-        raise ConfigError(
-            "SweetDreamer's weights were never released: train your own",
-            "img23d train coordinates, then --set guidance.geometry_model=FOLDER",
-        )
-    if options.handover != "none" and not (options.view_model and options.text_model):
-        raise ConfigError(f"guidance.handover={options.handover} needs two models", "--set guidance.handover=none, or name both models")
-    if options.text_model and not options.prompt.strip():
-        raise ConfigError("the text model must be told what the object is", "--set guidance.prompt='a blue mug'")
-    for now in (0.0, 1.0, *(place for bound in (options.least, options.most) for place in (bound.begin, bound.finish))):
-        least, most = options.least.at(now), options.most.at(now)
-        if not 0 <= least <= most <= 1:
-            raise ConfigError(f"guidance.least={least:g} and guidance.most={most:g} do not rise within 0..1", "--set guidance.least=0.02")
-
-
-def check_models(options: Guidance, view: Path | None, text: Path | None, geometry: Path | None = None) -> None:
-    """Refuse what models that see four sides at once, or the shape alone, cannot do; whether they are such ones, their files say.
-
-    Args:
-        options: of the guidance.
-        view, text, geometry: the models' folders, None where there is none.
-
-    Raises:
-        ConfigError: one stands in the other's place, is to be shown normals, or to draw single pictures.
-        WeightsError: the model of the geometry is another kind of network.
-    """
-    if geometry:
-        check_network(geometry)
-        if options.repaint > 0 and not (view or text):
-            raise ConfigError("a model of coordinates cannot draw pictures anew", "--set guidance.repaint=0")
-    kinds = [kind_of(path) if path else "" for path in (view, text)]
-    if kinds[0] == "mvdream":
-        raise ConfigError("MVDream does not know the photo", "--set guidance.view_model= --set guidance.text_model=mvdream")
-    if kinds[1] == "imagedream":
-        raise ConfigError("ImageDream must be told of the photo", "--set guidance.text_model= --set guidance.view_model=imagedream")
-    if kinds[0] and options.handover != "none":
-        raise ConfigError("ImageDream cannot tell when the shape has settled", "--set guidance.handover=none, or a Zero-1-to-3")
-    if kinds[1] and options.text_sees != "colors":
-        raise ConfigError("MVDream knows colours, not normals", "--set guidance.text_sees=colors")
-    if options.repaint > 0 and kinds[1 if text else 0]:
-        raise ConfigError("a model that sees four sides at once cannot draw single pictures anew", "--set guidance.repaint=0")
-
-
 def open_guide(
     views: Views, prior: ShapePrior, options: Guidance, context: Context, handover: Handover | None = None, refining: bool = False
 ) -> Guide | None:
-    """The models that the options name, told of the photo; None where none is named.
+    """The models that the options name, told of the photo; None where none is named or is to pull.
 
     Args:
         handover: from the one to the other, where the options want one.
@@ -227,6 +184,8 @@ def open_guide(
     """
     from img23d.backends.hub import is_offline, require
 
+    if refining and options.refine_weight == 0:  # models are large, and a pass through one is dear
+        return None
     named = (options.view_model, options.text_model, options.geometry_model)
     view, text, shape = (require(name, is_offline(context.offline), context.commercial_ok) if name else None for name in named)
     check_models(options, view, text, shape)

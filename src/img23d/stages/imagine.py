@@ -197,6 +197,11 @@ def elevation_of(camera: Cameras) -> float:
     return math.degrees(math.asin(float(camera.position[0, 1] / camera.position[0].norm())))
 
 
+def azimuth_of(camera: Cameras) -> float:
+    """Degrees that the first camera stands to the right of the front."""
+    return math.degrees(math.atan2(float(camera.position[0, 0]), float(camera.position[0, 2])))
+
+
 def on_white(views: Views, camera: Cameras) -> Tensor:
     """(PICTURE, PICTURE, 3) the photo's object on white, as another camera at the same place sees it."""
     size = views.mask.shape[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from img23d.config import Config
-from img23d.stages.guide import check_guidance, check_models
+from img23d.stages.guidance_checks import check_guidance, check_models
 
 
 def have_models(config: Config) -> None:
@@ -19,7 +19,17 @@ def have_models(config: Config) -> None:
     kind = config.estimate.geometry
     geometry = (config.estimate.geometry_model or DEFAULTS[kind]) if kind in DEFAULTS else ""
     check_guidance(config.guidance)
-    guiding = (config.guidance.view_model, config.guidance.text_model, config.guidance.geometry_model)
-    named = [name.strip() for name in (*geometry.split(","), config.multiview.model, *guiding)]
-    found = {"": None, **{name: require(name, is_offline(config.offline), config.commercial_ok) for name in named if name}}
-    check_models(config.guidance, *(found[name] for name in named[-len(guiding) :]))
+    for name in (*geometry.split(","), config.multiview.model):
+        if name.strip():
+            require(name.strip(), is_offline(config.offline), config.commercial_ok)
+    have_guides(config)
+
+
+def have_guides(config: Config) -> None:
+    """`have_models` for those of the guidance alone."""
+    from img23d.backends.hub import is_offline, require
+
+    options = config.guidance
+    check_guidance(options)
+    named = [name.strip() for name in (options.view_model, options.text_model, options.geometry_model)]
+    check_models(options, *(require(name, is_offline(config.offline), config.commercial_ok) if name else None for name in named))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from img23d.config import Config
+from img23d.diffusion_options import Guidance
 from img23d.fields.grid import FrozenGrid
 from img23d.run import model_digests
 from img23d.stages.handover import Handover
@@ -35,12 +36,16 @@ def guides_colours(config: Config) -> bool:
 
 
 def guided_options(config: Config, options: Any) -> Any:
-    """What fit or refine depends on: its own options, and the guidance where there is some."""
+    """What fit or refine depends on: its own options, and the guidance where there is some; fit not on what is refine's alone."""
     if not guides(config):
         return options
     models = model_digests(f"{config.guidance.view_model},{config.guidance.text_model},{config.guidance.geometry_model}")
     both = [] if config.guidance.handover == "none" else [config.fit.steps, config.refine.steps]  # one course through both stages
-    return [options, replace(config.guidance, repaint=0.0, repaint_steps=1), models, config.commercial_ok, *both]
+    guidance, plain = replace(config.guidance, repaint=0.0, repaint_steps=1), Guidance()
+    if options is config.fit:
+        later = {name: getattr(plain, name) for name in ("refine_least", "refine_most", "refine_weight", "hold")}
+        guidance = replace(guidance, **later)
+    return [options, guidance, models, config.commercial_ok, *both]
 
 
 def handover(config: Config, fitted: FrozenGrid | None) -> Handover | None:

@@ -52,7 +52,7 @@ SMALL_PART = 0.05  # separate parts below this share of the largest one's area a
 
 def refine(
     views: Views, field: SdfField, options: Refine, context: Context, drawn: Views | None = None, parts_known: bool = False,
-    guide: Guide | None = None,
+    guide: Guide | None = None, drawn_weight: float = 1.0,
 ) -> Mesh:  # fmt: skip
     """Fit a deformable grid to the views, starting from a signed distance field.
 
@@ -65,6 +65,7 @@ def refine(
             each step.
         parts_known: the field is that of a mesh, whose parts are all meant; a guess's parts are what the silhouettes show.
         guide: diffusion models that pull at what the views do not show; the field must have colours then.
+        drawn_weight: what the one of ``drawn`` counts beside the views.
 
     Returns:
         A closed, manifold, outward mesh.
@@ -79,20 +80,20 @@ def refine(
     state = GRIDS[options.extractor](field, options, context)
     parts = max(1, options.subdivisions)
     first = round(options.steps * FIRST_PART) if options.subdivisions else 0
-    done = optimize(state, views, field, 0, first, options, context, drawn, pull)
+    done = optimize(state, views, field, 0, first, options, context, drawn, pull, drawn_weight)
     for part in range(options.subdivisions):
         state = state.subdivided(field, context)
         until = first + (options.steps - first) * (part + 1) // parts
-        done = optimize(state, views, field, done, until, options, context, drawn, pull)
+        done = optimize(state, views, field, done, until, options, context, drawn, pull, drawn_weight)
     if not options.subdivisions:
-        optimize(state, views, field, 0, options.steps, options, context, drawn, pull)
+        optimize(state, views, field, 0, options.steps, options, context, drawn, pull, drawn_weight)
     # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
     return finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
 
 
 def optimize(
     state: DeformableGrid, views: Views, field: SdfField, begin: int, until: int, options: Refine, context: Context,
-    drawn: Views | None = None, pull: Pull | None = None,
+    drawn: Views | None = None, pull: Pull | None = None, drawn_weight: float = 1.0,
 ) -> int:  # fmt: skip
     """Steps ``begin`` to ``until`` of the schedule; returns ``until``. The loop is the method: each loss is one line."""
     if until <= begin:
@@ -112,17 +113,8 @@ def optimize(
             raise FitError("the surface vanished during refine", "--set refine.learning_rate=0.001")
         table = edge_table(faces, len(vertices))
         seen = render(Mesh(vertices, faces), chosen.cameras, size, size, context.rasterizer, table=table).views
-        assert seen.depth is not None and seen.normal is not None
-        assert chosen.depth is not None and chosen.normal is not None and chosen.confidence is not None
-        both = torch.nonzero(((seen.mask.detach() > 0.99) & (chosen.mask > 0.99)).reshape(-1))[:, 0]
-        depth, normal, true_depth, true_normal, trusted = (
-            image.flatten(0, 2).index_select(0, both) for image in (seen.depth, seen.normal, chosen.depth, chosen.normal, chosen.confidence)
-        )
         loss = (
-            options.mask.at(now) * mask_loss(seen.mask, chosen.mask) / chosen.mask.mean()
-            # of drawn views no depth is known
-            + options.depth.at(now) * pearson_depth_loss(depth, true_depth, trusted * (true_depth > 0))
-            + options.normal.at(now) * normal_cosine_loss(normal, true_normal, trusted)
+            difference(seen, chosen, options, now, drawn_weight)
             + options.normal_consistency.at(now) * normal_consistency(vertices, faces, table)
             # lengths in units of the grid: the same weights at every resolution
             + options.coherence.at(now) * incoherence(state, edges)
@@ -144,6 +136,25 @@ def optimize(
     return until
 
 
+def difference(seen: Views, chosen: Views, options: Refine, now: float, last: float = 1.0) -> Tensor:
+    """How far pictures are from observed ones, in outline, depth and normals; the last one counts ``last`` times as much as others."""
+    if last != 1:
+        first, other = (difference(seen[part], chosen[part], options, now) for part in (slice(0, -1), slice(-1, None)))
+        return first + last * other
+    assert seen.depth is not None and seen.normal is not None
+    assert chosen.depth is not None and chosen.normal is not None and chosen.confidence is not None
+    both = torch.nonzero(((seen.mask.detach() > 0.99) & (chosen.mask > 0.99)).reshape(-1))[:, 0]
+    depth, normal, true_depth, true_normal, trusted = (
+        image.flatten(0, 2).index_select(0, both) for image in (seen.depth, seen.normal, chosen.depth, chosen.normal, chosen.confidence)
+    )
+    return (
+        options.mask.at(now) * mask_loss(seen.mask, chosen.mask) / chosen.mask.mean()
+        # of drawn views no depth is known
+        + options.depth.at(now) * pearson_depth_loss(depth, true_depth, trusted * (true_depth > 0))
+        + options.normal.at(now) * normal_cosine_loss(normal, true_normal, trusted)
+    )
+
+
 def opened(state: DeformableGrid, field: SdfField, begin: int, until: int, options: Refine) -> Adam:
     """The optimizer of a part of the schedule, with what it learns made ready and what must stay frozen."""
     learnt = state.learnt(options, 0.5 ** (begin > 0))
@@ -162,7 +173,7 @@ def pulling(guide: Guide, field: Any, context: Context) -> Pull:
 
     def pull(mesh: Mesh, table: EdgeTable, now: float, generator: torch.Generator) -> Tensor:
         draw, surface = draw_mesh(mesh, field.color, context, table), partial(mesh_surface, mesh, context, table)
-        return PULLED * guide.pull(draw, FINER * guide.options.size, now, generator, surface)
+        return PULLED * guide.options.refine_weight * guide.pull(draw, FINER * guide.options.size, now, generator, surface)
 
     return pull
 
@@ -226,5 +237,4 @@ def pick_views(views: Views, own: int, generator: torch.Generator) -> Views:
     chosen = list(range(own)) if own <= VIEWS_PER_STEP else torch.randperm(own, generator=generator)[:VIEWS_PER_STEP].tolist()
     if len(views) > own:
         chosen.append(own + int(torch.randint(len(views) - own, (1,), generator=generator)))
-    maps = {name: value[chosen] for name, value in vars(views).items() if name != "cameras" and value is not None}
-    return Views(views.cameras[chosen], **maps)
+    return views[chosen]
