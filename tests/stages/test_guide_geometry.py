@@ -175,7 +175,7 @@ def test_a_ball_becomes_the_ellipsoid_that_the_model_knows(context) -> None:
 
 
 def test_a_guided_fit_takes_the_depth_that_the_model_knows(ball, context) -> None:
-    photo, prior = ball.views(64, PHOTO), ball.prior(0.6)
+    photo, prior = ball.views(64, PHOTO), ball.prior(0.6, confidence=0.8)
     guide = guide_of(Shapely(), 8.0, least=Ramp(0.02, 0.02), most=Ramp(0.4, 0.4))
     options = Fit(resolution=24, steps=24, rays=128, samples=24, volume=Ramp(0.5, 0.5), learning_rate=0.02)
     alone, led = fit(photo, prior, options, context), fit(photo, prior, options, context, guide=guide)

@@ -124,7 +124,7 @@ def test_the_pull_is_the_distance_from_what_four_sides_are_seen_as(ball, against
 
 
 def test_a_guided_fit_takes_shape_and_colour_of_what_the_model_knows(ball, context):
-    photo, flat = ball.views(64, PHOTO), replace(ball.prior(0.6), sdf=stretched_ball(40, 0.35))  # too shallow
+    photo, flat = ball.views(64, PHOTO), replace(ball.prior(0.6, confidence=0.8), sdf=stretched_ball(40, 0.35))  # too shallow
     guide = guide_of(Seeing(ball), size=SIZE, widening=0.0, least=Ramp(0.02, 0.02), most=Ramp(0.4, 0.4))
     options = Fit(resolution=24, steps=30, rays=128, samples=24, volume=Ramp(0.5, 0.5), learning_rate=0.02, color_learning_rate=0.4)
     alone, led = fit(photo, flat, options, context), fit(photo, flat, options, context, guide=guide)

@@ -92,8 +92,9 @@ def carve_views(
     solid, resolution = standing.clone().numpy(), round(len(grid) ** (1 / 3))
     # All in the same order in memory: for another one everything would be compiled once more.
     given = (ids, projected[..., :2].double() * size, rotations.double(), vertices.double(), faces, normals.double())
+    seen, place, turned, corners, triangles, facing = (part.contiguous().numpy() for part in given)
     count, points, sides = carve_compiled.carve_views(
-        *(part.contiguous().numpy() for part in given), solid, -HALF_SIZE, step, resolution, HALF_SIZE * math.sqrt(3.0), 0.5 * step
+        seen, place, turned, corners, triangles, facing, solid, -HALF_SIZE, step, resolution, HALF_SIZE * math.sqrt(3.0), 0.5 * step
     )
     return torch.from_numpy(solid[:count]), torch.from_numpy(points).float(), torch.from_numpy(sides).float()
 
