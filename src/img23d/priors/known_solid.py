@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.ops.volume import volume_points
-from img23d.priors.solid import SURE, RayVolume, bin_depths, silhouette_distance, to_grid
+from img23d.priors.solid import SURE, RayVolume, silhouette_distance, to_grid
 from img23d.scene import Cameras
 
 FINER = 1.6  # times as many samples along each side as for a guess: rims and edges are sharp
@@ -45,7 +45,7 @@ def known_on_grid(
     if guess is None or not bool(known.parts.any()):
         return distance, confidence
     grown = F.max_pool2d(known.parts[None, None].to(distance), 2 * JOINT + 1, 1, JOINT)[0, 0]
-    cone = silhouette_distance(grown).expand(len(bin_depths(distance)), *grown.shape)
+    cone = silhouette_distance(grown).expand(2, *grown.shape)  # the same at every depth
     outside = to_grid(RayVolume(cone, torch.ones_like(cone)), camera, resolution)[0]
     part, outside, trust = (
         F.interpolate(volume[None, None], size=distance.shape, mode="trilinear", align_corners=True)[0, 0]

@@ -15,7 +15,7 @@ from img23d.priors.embedded import NORMAL_DOUBT, Prediction, predict, solid_from
 from img23d.priors.fine_normals import fine_normals, weights_present
 from img23d.priors.known_solid import known_on_grid
 from img23d.priors.primitive import simplified
-from img23d.scene import ShapePrior, Views
+from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
@@ -42,8 +42,7 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     layers = middle + torch.stack([said.front_depth, said.back_depth])
     cameras, unit = fitted_camera(layers, inside, elevation, math.degrees(said.fov))
     cameras = cameras.to(views.mask.device)
-    guess = solid_from_prediction(said, cameras, prior.resolution)
-    sdf, confidence = guess if said.known is None else known_on_grid(said.known, cameras, prior.resolution, guess)
+    sdf, confidence = solid(said, cameras, prior.resolution)
     size = views.mask.shape[-1]
     depth = unit * (middle + full_size(said.front_depth[..., None], inside, size)[..., 0])
     normal = full_size(said.normal, inside, size)
@@ -56,6 +55,14 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     back_confidence = full_size(said.back_confidence[..., None], inside, size)[..., 0].clamp(0, 1)
     observed = Views(cameras, views.rgb, views.mask, depth[None], normal[None], trust[None])
     return observed, ShapePrior(sdf, confidence.clamp(0.05, 1), back_rgb, back_confidence)
+
+
+def solid(said: Prediction, cameras: Cameras, resolution: int) -> tuple[Tensor, Tensor]:
+    """Signed distance and confidence of what was said, on the object's grid."""
+    if said.known is None:
+        return solid_from_prediction(said, cameras, resolution)
+    guess = solid_from_prediction(said, cameras, resolution) if bool(said.known.parts.any()) else None
+    return known_on_grid(said.known, cameras, resolution, guess)
 
 
 def with_fine_normals(views: Views, first_look: Prediction, said: Prediction, normal: Tensor, trust: Tensor) -> tuple[Tensor, Tensor]:
