@@ -178,7 +178,7 @@ def test_a_view_model_is_told_turn_and_elevation():
 
 
 def test_a_guided_fit_takes_shape_and_colour_of_what_the_model_knows(ball, context):
-    photo, prior = ball.views(64, PHOTO), ball.prior(0.6)
+    photo, prior = ball.views(64, PHOTO), ball.prior(0.6, confidence=0.8)
     flat = replace(prior, sdf=stretched_ball(len(prior.sdf), 0.35))  # as the photo sees it, but too shallow
     guide = guide_of(Knowing(on_white(ball, [1.0, 0.0, 0.0]), 24), size=24, widening=0.0, least=Ramp(0.02, 0.02), most=Ramp(0.4, 0.4))
     guide = replace(guide, pullers=((guide.pullers[0][0], Ramp(8.0, 8.0)),))

@@ -14,6 +14,7 @@ from img23d.priors.solid import SURE, RayVolume, silhouette_distance, to_grid
 from img23d.scene import Cameras
 
 FINER = 1.6  # times as many samples along each side as for a guess: rims and edges are sharp
+SLAB = 16  # layers of the grid at a time, for the memory's sake
 JOINT = 2  # pixels by which parts reach into the solid, to hang together with it
 
 
@@ -39,8 +40,8 @@ def known_on_grid(
         (D, D, D) signed distance in object units and confidence, D `FINER` times ``resolution``; sure but about the parts.
     """
     fine = round(FINER * resolution)
-    points, unit = in_crop(volume_points(fine).reshape(-1, 3).to(known.parts.device), camera)
-    distance = known.distance(points).reshape((fine,) * 3) * unit
+    slabs = (in_crop(slab.reshape(-1, 3).to(known.parts.device), camera) for slab in volume_points(fine).split(SLAB))
+    distance = torch.cat([known.distance(points) * unit for points, unit in slabs]).reshape((fine,) * 3)
     confidence = torch.full_like(distance, SURE)
     if guess is None or not bool(known.parts.any()):
         return distance, confidence
