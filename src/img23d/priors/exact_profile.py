@@ -13,7 +13,7 @@ from img23d.priors.revolution import REACH, Axis, Coverage, outline
 from img23d.priors.shown import BINS
 
 WIDER = (0.99, 1.0, 1.01, 1.02, 1.03, 1.04)  # times as wide as what fits into the outline
-TUBE = 0.006  # half-widths, less than half a pixel: by how much outlines are wrong
+TUBE = 0.012  # half-widths, less than a pixel: by how much outlines are wrong, of what leans by a degree more on one side than on the other
 NEAREST = 1e-3  # what being off costs beside a bend as large
 
 
