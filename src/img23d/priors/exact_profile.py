@@ -48,7 +48,7 @@ def exact_profile(table: Tensor, axis: Axis, ends: Coverage, wall: float = 0.0, 
     high, radius = finished_end(line, radius, ends.high, 1.0)
     between = (line > low) & (line < high)
     widest = float(radius[between].max()) if bool(between.any()) else 0.0
-    at = torch.stack(torch.meshgrid(line, line.abs(), indexing="ij"), -1)  # heights and radii
+    at = torch.stack(torch.meshgrid(line, line[PROFILE // 2 :], indexing="ij"), -1)  # heights and radii, on one side
     sides = torch.stack([line, radius], -1)
     body = sides[between]
     base, top = at_end(line, radius, low), at_end(line, radius, high)
@@ -59,7 +59,7 @@ def exact_profile(table: Tensor, axis: Axis, ends: Coverage, wall: float = 0.0, 
         open_ = torch.cat([lid[:2], sides[line > low]])
         inside = (at[..., 1] < radius[:, None]) & (line > low)[:, None]
         distance = torch.maximum(distance, -(to_line(at, open_) * (1 - 2 * inside.to(at)) + wall))
-    return Profile(axis, distance, widest, low, high)
+    return Profile(axis, torch.cat([distance.flip(1), distance], 1), widest, low, high)
 
 
 def smoothest(radii: Tensor) -> Tensor:
