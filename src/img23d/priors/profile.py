@@ -18,7 +18,7 @@ PROFILE = 192  # samples of a profile along and across the axis, each way
 UNSURE = 0.05  # half-widths before an end in which its outline is blurred
 STEEPEST = 4.0  # a side goes on this much outwards for each step towards its end
 ROUND = {1.0: math.radians(50.0), -1.0: math.radians(65.0)}  # upper and lower ends that close in more than this are round, others flat
-INSET = 0.008  # half-widths: a solid a little too narrow grows in the fit, one too wide is furrowed where the outline cuts it
+INSET = 0.008  # half-widths: while a solid is sought and judged, it is a little narrower than the outline
 
 
 class Profile(NamedTuple):
