@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import torch
 
 from img23d.ops.march import marching_tetrahedra
-from img23d.ops.mirrored import AROUND, meeting, off_surface
+from img23d.ops.mirrored import AROUND, meeting
+from img23d.ops.normals import vertex_normals
 from img23d.ops.tetgrid import tet_grid
 from img23d.scene import Mesh
 
@@ -20,17 +21,11 @@ def cup() -> SimpleNamespace:
     return SimpleNamespace(mesh=Mesh(vertices, faces))
 
 
-def test_distance_to_the_surface_is_not_that_to_its_vertices():
-    corners = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
-    surface = SimpleNamespace(mesh=Mesh(corners, torch.tensor([[0, 1, 2]])))
-    points = torch.tensor([[0.5, 0.5, 0.3], [3.0, 0.0, 0.0]])
-    assert torch.allclose(off_surface(surface, points), torch.tensor([0.3, 1.0]))
-
-
 def test_half_a_turn_paints_no_handle_onto_the_side_that_has_none():
     surface = cup()
     x, y, z = surface.mesh.vertices.unbind(-1)
-    whole = meeting(surface, surface.mesh.vertices * torch.tensor([-1.0, 1.0, -1.0]))
+    turn = torch.tensor([-1.0, 1.0, -1.0])
+    whole = meeting(surface, surface.mesh.vertices * turn, vertex_normals(surface.mesh) * turn)
     opposite = (x < -0.45) & (y.abs() < 0.1) & (z.abs() < 0.1)
     beside = (x < 0) & (y.abs() < 0.1) & (z.abs() > 0.1) & (z.abs() < 0.1 + AROUND / 2)
     assert bool((x > 0.6).any()) and float(whole[x > 0.6].max()) == 0.0  # the handle has no image

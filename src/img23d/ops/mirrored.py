@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.ops.closest import closest_on_triangles
 from img23d.ops.fill import Layer, Surface
 from img23d.ops.project_photo import project_photo
 from img23d.ops.symmetry import HalfTurn, MirrorPlane, Symmetry
+from img23d.ops.texture_transfer import nearest_surface
 from img23d.ops.unseen import Photo, Points
 
 # How far the image of a point may be off the surface, object units.
 SLACK = 0.05
 # Images that miss the surface by up to this are on it, by twice this are not, nor what is so near to those; at half as far again it is.
 CLOSE, AROUND = 0.02, 0.15
-TRIANGLES = 24
+SAMPLES = 20_000  # points of the surface among which an image's nearest is sought
 # Length over which images of points are moved alike to meet the surface, object units.
 SNAP = 0.06
 # Colours differ by this much, root mean square, where both sides are seen: full agreement below, none above.
@@ -141,9 +141,8 @@ def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Po
     placed = symmetry.apply(vertices.position)
     miss = symmetry.apply_onto(surface.mesh, vertices.position, vertices.normal) - placed
     whole = torch.full_like(miss[:, 0], symmetry.score)
-    rigid = symmetry.score > WHOLE and across_view(photo, symmetry) > ACROSS
-    if isinstance(symmetry, HalfTurn) or rigid:
-        whole = meeting(surface, placed) * (1.0 if isinstance(symmetry, HalfTurn) else symmetry.score)
+    if symmetry.score > WHOLE and across_view(photo, symmetry) > ACROSS:  # of what is not rigid hardly anything meets itself
+        whole = whole * meeting(surface, placed, symmetry.apply_direction(vertices.normal))
     everywhere = torch.full_like(miss[:, 0], 1 / SNAP**2)
     miss = surface.membrane.fit(miss, everywhere, torch.zeros_like(everywhere))
     soft = project_photo(photo.soft, placed + miss, symmetry.apply_direction(vertices.normal), photo.grazing, slack=SLACK)
@@ -152,28 +151,22 @@ def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Po
     return Layer(soft[0], soft[1] * whole, sharp[0], sharp[1] * surface.at_texels(whole[:, None])[:, 0])
 
 
-def meeting(surface: Surface, placed: Tensor) -> Tensor:
+def meeting(surface: Surface, placed: Tensor, facing: Tensor) -> Tensor:
     """(N,) 0..1: where an image meets the surface, away from what has no image, so that no handle is painted where there is none.
 
     Args:
         surface: with N vertices.
         placed: (N, 3) where a symmetry puts them; it is its own inverse.
+        facing: (N, 3) unit, where it turns their normals.
     """
-    off = ((off_surface(surface, placed) - CLOSE) / CLOSE).clamp(0, 1)
-    alone = surface.mesh.vertices[off > 0.5]
-    return (1 - off) * (2 * nearest(alone, placed, 1)[0][:, 0] / AROUND - 2).clamp(0, 1) if len(alone) else 1 - off
-
-
-def off_surface(surface: Surface, points: Tensor) -> Tensor:
-    """(P,) distance of points (P, 3) to the surface, among the `TRIANGLES` whose middles are nearest."""
-    corners = surface.mesh.vertices[surface.mesh.faces]
-    chosen = corners[nearest(corners.mean(1), points, min(TRIANGLES, len(corners)))[1]]
-    return (closest_on_triangles(points[:, None], chosen) - points[:, None]).norm(dim=-1).amin(-1)
-
-
-def nearest(known: Tensor, points: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """(P, count) distances from points (P, 3) to the nearest of others (K, 3), and (P, count) which these are."""
     from scipy.spatial import cKDTree
 
-    apart, index = cKDTree(known.detach().cpu().numpy()).query(points.detach().cpu().numpy(), k=list(range(1, count + 1)))
-    return torch.from_numpy(apart).to(points), torch.from_numpy(index).to(points.device)
+    # Not the nearest vertex, which on a smooth side may be far away.
+    face, weights = nearest_surface(surface.mesh, placed, facing, SAMPLES)
+    nearest = (surface.mesh.vertices[surface.mesh.faces[face]] * weights[..., None]).sum(1)
+    off = (((nearest - placed).norm(dim=-1) - CLOSE) / CLOSE).clamp(0, 1)
+    alone = surface.mesh.vertices[off > 0.5]
+    if not len(alone):
+        return 1 - off
+    apart = torch.from_numpy(cKDTree(alone.detach().cpu().numpy()).query(placed.detach().cpu().numpy())[0]).to(off)
+    return (1 - off) * (2 * apart / AROUND - 2).clamp(0, 1)
