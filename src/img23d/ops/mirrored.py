@@ -73,6 +73,8 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
     known, found = seen.vertex_trust, Images()
+    # What turns into itself is a made thing, and handles are all that has no image. Of an animal hardly anything is quite its image.
+    strict = any(isinstance(symmetry, HalfTurn) and symmetry.score > WHOLE for symmetry in symmetries)
     for _ in range(IMAGES):
         # Half a turn comes before the mirror planes across the view: mirror images of letters are not legible.
         waiting = [one for one in left if isinstance(one.symmetry, HalfTurn) and one.agreement > DENIED and one.gain(known) >= LEAST_GAIN]
@@ -82,7 +84,7 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
             break
         known = torch.maximum(known, best.trust)
         left.remove(best)
-        layer = image_layer(surface, photo, best.symmetry, vertices, texels)
+        layer = image_layer(surface, photo, best.symmetry, vertices, texels, strict)
         if best.agreement > CONFIRMED:
             found.confirmed.append(layer)
         else:
@@ -133,15 +135,16 @@ def across_view(photo: Photo, symmetry: Symmetry) -> float:
     return float((F.normalize(level, dim=0) @ symmetry.normal.to(level)).abs())
 
 
-def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Points, texels: Points) -> Layer:
+def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Points, texels: Points, strict: bool) -> Layer:
     """What the photo shows where a symmetry puts the surface.
 
-    Images of points are moved onto the surface by a smooth field, because few objects are exactly symmetric.
+    Images of points are moved onto the surface by a smooth field, because few objects are exactly symmetric; with ``strict``, only what
+    meets it closely counts.
     """
     placed = symmetry.apply(vertices.position)
     miss = symmetry.apply_onto(surface.mesh, vertices.position, vertices.normal) - placed
     whole = torch.full_like(miss[:, 0], symmetry.score)
-    if symmetry.score > WHOLE and across_view(photo, symmetry) > ACROSS:  # of what is not rigid hardly anything meets itself
+    if strict and across_view(photo, symmetry) > ACROSS:
         whole = whole * meeting(surface, placed, symmetry.apply_direction(vertices.normal))
     everywhere = torch.full_like(miss[:, 0], 1 / SNAP**2)
     miss = surface.membrane.fit(miss, everywhere, torch.zeros_like(everywhere))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LEAST_OVERLAP = 0.98  # of a box's outline and the silhouette
 SQUARE = 18.0  # degrees: largest mean angle between a box's normals and the network's
-ROUNDING, INSET = 0.02, 0.008  # of a box's edges, and of its sides, as those of `profile.INSET`; half-widths
+ROUNDING = 0.02  # of a box's edges, half-widths
 
 
 def simplified(said: Prediction, fov_known: bool, thinnest: float = 0.0) -> Prediction:
@@ -45,12 +45,13 @@ def box_candidate(said: Prediction, fov_known: bool) -> Candidate | None:
     box, overlap = find_cuboid(said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known, depth)
     if overlap < LEAST_OVERLAP:
         return None
-    wide, tall, deep = (max(half - INSET, 0.5 * half) for half in box.half)
-    shown = show_box(box._replace(half=(wide, tall, deep)), said.mask.shape[-1], said.mask.device)
+    size = said.mask.shape[-1]
+    shown = show_box(box, size, said.mask.device)
     apart = turned_apart(said, shown, shown.solid)
-    points = frame.ray_points(box.distance, said.mask.shape[-1], fine_depths(said))
-    volume = exact_box(box, points) / frame.TRUNCATION
-    return Candidate(shown, volume, partial(exact_box, box), box.elevation, box.distance, apart) if apart < SQUARE else None
+    if apart >= SQUARE:
+        return None
+    volume = exact_box(box, frame.ray_points(box.distance, size, fine_depths(said))) / frame.TRUNCATION
+    return Candidate(shown, volume, partial(exact_box, box), box.elevation, box.distance, apart)
 
 
 def exact_box(box: Cuboid, points: Tensor) -> Tensor:
@@ -61,7 +62,7 @@ def exact_box(box: Cuboid, points: Tensor) -> Tensor:
 def show_box(box: Cuboid, size: int, device: torch.device | str = "cpu") -> Shown:
     """Look at a box."""
     depths = torch.linspace(-frame.DEPTH_RANGE, frame.DEPTH_RANGE, BINS, device=device)
-    front, back, solid = crossings(cuboid_distance(box, frame.ray_points(box.distance, size, depths), ROUNDING)[0], depths)
+    front, back, solid = crossings(exact_box(box, frame.ray_points(box.distance, size, depths)), depths)
     line = frame.ray_points(box.distance, size, depths.new_tensor([0.0, 1.0]))
     points = line[0] + (line[1] - line[0]) * front[..., None]
     return Shown(front, back, solid, cuboid_distance(box, points, ROUNDING)[1])
