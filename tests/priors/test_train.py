@@ -66,7 +66,7 @@ def test_training_from_a_folder_draws_learns_and_exports(folder, tmp_path, monke
 @pytest.mark.slow
 def test_fresh_samples_come_from_worker_processes_and_a_pack(folder, tmp_path):
     pack_objects(folder, tmp_path / "objects.pack")
-    source = LiveSource([str(tmp_path / "objects.pack")], (0, 0, 0), tmp_path / "solids", 1, batch=2, workers=1, keep=3, begin=2)
+    source = LiveSource([str(tmp_path / "objects.pack")], (0, 0, 0), "", tmp_path / "solids", 1, batch=2, workers=1, keep=3, begin=2)
     try:
         first, second = source.samples(0), source.samples(1)
         assert len(first) == len(second) == 2 and len(source.latest) <= 3

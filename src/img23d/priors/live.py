@@ -15,12 +15,15 @@ from img23d.priors.samples import Sample
 from img23d.priors.shards import pack_sample, unpack_sample
 
 
-def draw_forever(places: Sequence[str], made: tuple[int, int, int], solids: str, seed: int, worker: int, device: str, drawn: Any) -> None:
+def draw_forever(
+    places: Sequence[str], made: tuple[int, int, int], often: str, solids: str, seed: int, worker: int, device: str, drawn: Any
+) -> None:
     """A worker: put packed samples into a queue until the trainer ends.
 
     Args:
         places: folders or packs of objects.
         made: how many objects made by code to add, how many deformed and joined ones, and how many that lie as they fell.
+        often: file of how often objects are taken up; see `img23d.priors.often`.
         solids: folder where carved solids are kept, shared by all workers.
         seed: of the run.
         worker: number of this one.
@@ -29,6 +32,7 @@ def draw_forever(places: Sequence[str], made: tuple[int, int, int], solids: str,
     """
     from img23d.backends.rasterizers import choose_rasterizer
     from img23d.priors.dataset import sample_stream, split_objects
+    from img23d.priors.often import taken_up
     from img23d.priors.store import ObjectStore
     from img23d.priors.train import gather_sources
 
@@ -36,7 +40,7 @@ def draw_forever(places: Sequence[str], made: tuple[int, int, int], solids: str,
     sources = gather_sources(places, *made)
     store = ObjectStore(sources, Path(solids), device)
     learn, _ = split_objects(sources)
-    stream = sample_stream(store, learn, seed * 1_000_003 + worker, choose_rasterizer("auto", device))
+    stream = sample_stream(store, taken_up(sources, learn, often), seed * 1_000_003 + worker, choose_rasterizer("auto", device))
     for _, sample in stream:
         drawn.put(pack_sample(sample))
 
@@ -45,7 +49,7 @@ class LiveSource:
     """Samples of worker processes; each is used a few times, with other mirrorings and colours.
 
     Args:
-        places, made, solids, seed: see `draw_forever`.
+        places, made, often, solids, seed: see `draw_forever`.
         batch: samples per step.
         workers: processes.
         device: where they draw.
@@ -54,7 +58,7 @@ class LiveSource:
     """
 
     def __init__(
-        self, places: Sequence[str], made: tuple[int, int, int], solids: Path, seed: int, batch: int, workers: int,
+        self, places: Sequence[str], made: tuple[int, int, int], often: str, solids: Path, seed: int, batch: int, workers: int,
         device: str = "cpu", keep: int = 30_000, begin: int = 2_000,
     ) -> None:  # fmt: skip
         context = torch.multiprocessing.get_context("spawn")
@@ -64,9 +68,9 @@ class LiveSource:
         self.total = 0
         self.threads = ThreadPoolExecutor(8)
         self.next: dict[int, list[Future[Sample]]] = {}
+        same = list(places), made, often, str(solids), seed
         self.workers = [
-            context.Process(target=draw_forever, args=(list(places), made, str(solids), seed, number, device, self.drawn), daemon=True)
-            for number in range(workers)
+            context.Process(target=draw_forever, args=(*same, number, device, self.drawn), daemon=True) for number in range(workers)
         ]
         for process in self.workers:
             process.start()

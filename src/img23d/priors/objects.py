@@ -56,12 +56,14 @@ class ObjectFile:
         family: objects of one family never fall on both sides of a split.
         licence: as the folder's manifest says, or "".
         attribution: who made it, as the manifest says, or "".
+        name: its path inside the folder, such as ``pack/Chair_03b.glb``.
     """
 
     path: Path
     family: str
     licence: str = ""
     attribution: str = ""
+    name: str = ""
 
     def load(self) -> TrainingObject:
         """Read the file."""
@@ -152,7 +154,7 @@ def list_objects(folder: str | Path) -> list[ObjectFile]:
     for path in sorted(folder.rglob("*.glb")):
         name = path.relative_to(folder).as_posix()
         entry = told.get(name, {})
-        found.append(ObjectFile(path, family_of(name), entry.get("licence", ""), entry.get("attribution", "")))
+        found.append(ObjectFile(path, family_of(name), entry.get("licence", ""), entry.get("attribution", ""), name))
     if not found:
         raise InputError(f"{folder} holds no .glb files", "--data FOLDER with textured GLB objects")
     return found

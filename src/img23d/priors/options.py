@@ -27,6 +27,7 @@ class TrainOptions:
         procedural: objects made by code besides those of the data folders.
         variants: bent, twisted and joined objects of the data folders, besides these.
         resting: objects of the data folders and made by code, lying as they fell instead of standing as modelled, besides these.
+        often: CSV file of how often objects are taken up (`img23d.priors.often`); "" means all alike.
         workers: processes that draw (gpu size); 0 means one fewer than there are cores.
         draw_device: where they carve and draw: ``cpu`` or ``cuda``.
         cache: folder for carved solids and samples; "" means ``OUT/cache``.
@@ -53,6 +54,7 @@ class TrainOptions:
     procedural: int = 1500
     variants: int = 0
     resting: int = 1500
+    often: str = ""
     workers: int = 0
     draw_device: Literal["cpu", "cuda"] = "cpu"
     cache: str = ""

@@ -29,12 +29,14 @@ class PackedObject:
         licence: as the manifest said.
         attribution: as the manifest said.
         item: the object.
+        name: its path inside the folder that was packed; "" in packs of earlier versions.
     """
 
     family: str
     licence: str
     attribution: str
     item: TrainingObject
+    name: str = ""
 
     def load(self) -> TrainingObject:
         """The object."""
@@ -59,9 +61,8 @@ def pack_objects(folder: str | Path, file: str | Path, limit_mb: float = 60.0) -
     table, blobs = [], []
     for source in sources:
         head, arrays, texture = quantise(normalise(source.load()))
-        table.append(
-            {"family": source.family, "licence": source.licence, "attribution": source.attribution, **head, "picture": len(texture)}
-        )
+        told = {"family": source.family, "licence": source.licence, "attribution": source.attribution, "name": source.name}
+        table.append({**told, **head, "picture": len(texture)})
         blobs.append((arrays, texture))
     # Like numbers stand together: the compressor then finds what they have in common.
     streams = [lzma.compress(b"".join(arrays[name] for arrays, _ in blobs), preset=6) for name in ("vertices", "faces", "uv", "uv_faces")]
@@ -143,7 +144,8 @@ def load_pack(file: str | Path) -> Sequence[PackedObject]:
             places[number] += count * columns * np.dtype(kind).itemsize
         texture = data[start : start + head["picture"]]
         start += head["picture"]
-        objects.append(PackedObject(head["family"], head["licence"], head["attribution"], restore(head, arrays, texture)))
+        item = restore(head, arrays, texture)
+        objects.append(PackedObject(head["family"], head["licence"], head["attribution"], item, head.get("name", "")))
     return objects
 
 

@@ -19,6 +19,7 @@ from img23d.priors.dataset import (
 from img23d.priors.export import split_file
 from img23d.priors.live import LiveSource
 from img23d.priors.objects import Source
+from img23d.priors.often import taken_up
 from img23d.priors.options import TrainOptions, resolved
 from img23d.priors.pack import open_sources
 from img23d.priors.store import ObjectStore
@@ -74,19 +75,20 @@ def train_prior(
         the last figures.
 
     Raises:
-        InputError: nothing to learn from.
+        InputError: nothing to learn from, or the file of ``options.often`` cannot be used.
     """
     options, out = resolved(options), Path(out)
     cache = Path(options.cache) if options.cache else out / "cache"
     made = options.procedural, options.variants, options.resting
     sources = gather_sources(data_folders, *made)
     learn, examine = split_objects(sources)
+    learn = taken_up(sources, learn, options.often)
     write_examination_shards(ObjectStore(sources, cache / "solids", resolution=FINE), examine, cache / "examination")
     examination = cache / "examination" if examine else None
     if options.size == "gpu":
         places = [str(place) for place in data_folders]
         workers = options.workers or max((os.cpu_count() or 2) - 1, 1)
-        live = LiveSource(places, made, cache / "solids", options.seed, options.batch, workers, options.draw_device)
+        live = LiveSource(places, made, options.often, cache / "solids", options.seed, options.batch, workers, options.draw_device)
         try:
             figures = run_training(options, live, examination, out, resume, progress)
         finally:
