@@ -2,12 +2,18 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
+from img23d.ops import mirrored
+from img23d.ops.fill import Layer
 from img23d.ops.march import marching_tetrahedra
-from img23d.ops.mirrored import AROUND, meeting
+from img23d.ops.mirrored import AROUND, Candidate, featureless, images, meeting
 from img23d.ops.normals import vertex_normals
+from img23d.ops.project_photo import PhotoSource
+from img23d.ops.symmetry import MirrorPlane
 from img23d.ops.tetgrid import tet_grid
+from img23d.ops.unseen import Photo
 from img23d.scene import Mesh
 
 
@@ -33,3 +39,27 @@ def test_half_a_turn_paints_no_handle_onto_the_side_that_has_none():
     assert float(whole[beside].max()) == 0.0  # nor what is just beside it
     away = (z.abs() > 0.4) | (y.abs() > 0.5)
     assert float(whole[away].min()) == 1.0
+
+
+@pytest.mark.parametrize(
+    "score, agreement, across, plain", [(0.2, 0.5, 1.0, True), (1.0, 0.5, 1.0, False), (0.2, 0.7, 1.0, False), (0.2, 0.5, 0.6, False)]
+)
+def test_only_a_doubtful_image_that_swaps_front_and_back_loses_small_features(monkeypatch, score, agreement, across, plain):
+    layer = Layer(torch.zeros(5, 3), torch.zeros(5), torch.zeros(5, 3), torch.zeros(5))
+    found = Candidate(MirrorPlane(torch.tensor([0.0, 0.0, 1.0]), 0.0, score), torch.zeros(5, 3), torch.ones(5), agreement, across)
+    shown: list[object] = []
+    monkeypatch.setattr(mirrored, "consider", lambda *_: found)
+    monkeypatch.setattr(mirrored, "featureless", lambda photo: "plain")
+    monkeypatch.setattr(mirrored, "image_layer", lambda surface, photo, *_: shown.append(photo) or layer)
+    images(None, "sharp", [found.symmetry], layer, None, None)
+    assert shown == ["plain" if plain else "sharp"]
+
+
+def test_a_photo_without_features_keeps_its_colours_and_loses_its_eyes():
+    rgb = torch.full((128, 128, 3), 0.4)
+    rgb[:, 64:, 1] = 0.8
+    eyes = rgb.clone()
+    eyes[40:43, 30:33] = 0.0
+    photo = Photo(*(PhotoSource(None, eyes, torch.ones(128, 128), None, None, None, None) for _ in range(2)), 1.3)
+    for source in (featureless(photo).sharp, featureless(photo).soft):
+        assert float((source.rgb - rgb).abs().max()) < 0.01

@@ -101,11 +101,25 @@ def test_mirrored_points_must_be_on_the_surface(sphere):
     assert weight.tolist() == [1, 1, 0, 0]
 
 
+def test_mirrored_points_close_behind_a_surface_do_not_take_the_colours_of_what_faces_elsewhere(sphere):
+    source = prepare_photo(sphere_photo(), sphere, TorchRasterizer())
+    toward = F.normalize(source.camera.position, dim=-1)
+    at = (RADIUS - 0.03) * toward.expand(3, 3)
+    # The same way as the surface, almost like a floor close behind a wall, and half-way: the camera looks at all three of them.
+    floor = F.normalize(torch.linalg.cross(toward, torch.tensor([[1.0, 0.0, 0.0]])), dim=-1)
+    turned = torch.cat([toward, F.normalize(0.3 * toward + floor, dim=-1), F.normalize(toward + floor, dim=-1)])
+    _, weight = project_photo(source, at, turned, math.radians(85), slack=0.05)
+    assert weight[0] == 1 and 0 < weight[1] < 0.7 and weight[2] > 0.9
+    _, weight = project_photo(source, at, turned, math.radians(85), slack=0.05, any_side=True)
+    assert weight.min() > 0.9
+
+
 def test_depth_range_is_front_and_back(sphere):
     camera = orbit_degrees([0.0], 0.0, 3.0, 40.0)
-    near, far = depth_range(sphere, camera, TorchRasterizer(), 65, 65)
+    near, far, front = depth_range(sphere, camera, TorchRasterizer(), 65, 65)
     assert near[32, 32] == pytest.approx(3 - RADIUS, abs=2e-3) and far[32, 32] == pytest.approx(3 + RADIUS, abs=2e-3)
-    assert near[0, 0] == math.inf and far[0, 0] == 0
+    assert near[0, 0] == math.inf and far[0, 0] == 0 and not front[0, 0].any()
+    assert torch.allclose(front[32, 32], torch.tensor([0.0, 0.0, 1.0]), atol=0.05) and front[32, 50, 0] > 0.3
 
 
 def test_slanted_planes_are_not_rims():

@@ -14,6 +14,7 @@ from img23d.ops.render import render
 from img23d.ops.topology import euler_characteristic, is_closed, is_closed_manifold, is_consistently_oriented, volume
 from img23d.scene import Mesh
 from img23d.scene.cameras import orbit_degrees
+from img23d.stages import refine as refine_module
 from img23d.stages import refine_cubes
 from img23d.stages.refine import refine
 from img23d.stages.refine_grid import HeldField, field_sdf, finer_for_thin, with_thin_parts
@@ -40,6 +41,18 @@ def test_what_the_field_knows_for_sure_is_held(ball, context):
         across = mesh.vertices[(mesh.vertices[:, 1].abs() < 0.1) & (mesh.vertices[:, 2].abs() < 0.1)]
         grown += [float((side.norm(dim=-1) - 0.54).abs().median()) for side in (across[across[:, 0] < -0.3], across[across[:, 0] > 0.3])]
     assert grown[0] < 0.001 and min(grown[1:]) > 0.0025
+
+
+def test_nothing_is_drawn_for_what_is_known_all_round_and_it_stays_as_it_would(ball, context, monkeypatch):
+    prior = ball.prior(0.54, resolution=48)
+    field = FrozenGrid(prior.sdf, torch.full((3, 4, 4, 4), 0.5), known=torch.ones(48, 48, 48, dtype=torch.bool))
+    stepped = replace(QUICK, steps=4, subdivisions=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(refine_module, "all_frozen", lambda groups: False)
+        slow = refine(ball.views(96), field, stepped, context)
+    monkeypatch.setattr(refine_module, "render", None)
+    quick = refine(ball.views(96), field, stepped, context)
+    assert torch.equal(quick.vertices, slow.vertices) and torch.equal(quick.faces, slow.faces)
 
 
 @pytest.mark.parametrize("radius", [0.54, 0.65])

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.ops.features import without_features
 from img23d.ops.fill import Layer, Surface
 from img23d.ops.project_photo import project_photo
 from img23d.ops.symmetry import HalfTurn, MirrorPlane, Symmetry
@@ -32,6 +33,9 @@ UNTOLD, CONTRADICTED, CONFIRMED, DENIED = 0.5, 0.3, 0.6, 0.45
 THROUGH, ACROSS = 0.35, 0.8
 # Score from which half a turn counts.
 WHOLE = 0.8
+# Score below which an image that swaps front and back, and of which nothing tells, keeps the colours and loses the front's small features
+# (a figure has stripes all round, but no second face): medians over this many pixels around each of a picture of so many.
+DOUBTFUL, FEATURE, CALM_SIZE = 0.8, 4, 128
 # At most so many images, each with at least this mean trust on what was not known before.
 IMAGES, LEAST_GAIN = 2, 0.01
 
@@ -84,7 +88,8 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
             break
         known = torch.maximum(known, best.trust)
         left.remove(best)
-        layer = image_layer(surface, photo, best.symmetry, vertices, texels, strict)
+        doubtful = best.across > ACROSS and best.agreement <= CONFIRMED and best.symmetry.score < DOUBTFUL
+        layer = image_layer(surface, featureless(photo) if doubtful else photo, best.symmetry, vertices, texels, strict)
         if best.agreement > CONFIRMED:
             found.confirmed.append(layer)
         else:
@@ -103,7 +108,7 @@ def with_turns(candidates: list[Candidate]) -> list[Candidate]:
 def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points) -> Candidate:
     """What a symmetry would show, without moving images of points onto the surface: enough to choose by."""
     position, normal = symmetry.apply(vertices.position), symmetry.apply_direction(vertices.normal)
-    rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK)
+    rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK, any_side=True)
     enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else ENOUGH_SEEN
     alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough)
     return Candidate(symmetry, rgb, trust, alike, across_view(photo, symmetry))
@@ -152,6 +157,12 @@ def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Po
     position = symmetry.apply(texels.position) + surface.at_texels(miss)
     sharp = project_photo(photo.sharp, position, symmetry.apply_direction(texels.normal), photo.grazing, slack=SLACK)
     return Layer(soft[0], soft[1] * whole, sharp[0], sharp[1] * surface.at_texels(whole[:, None])[:, 0])
+
+
+def featureless(photo: Photo) -> Photo:
+    """The photo with its colours but without what is small in it."""
+    sharp, soft = (replace(one, rgb=without_features(one.rgb, one.trust, CALM_SIZE, FEATURE)) for one in (photo.sharp, photo.soft))
+    return Photo(sharp, soft, photo.grazing)
 
 
 def meeting(surface: Surface, placed: Tensor, facing: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.ops.defringe import inner_mask, spread_smoothly
-from img23d.ops.interpolate import fragments, to_image
+from img23d.ops.interpolate import fragments, interpolate, to_image
+from img23d.ops.normals import vertex_normals
 from img23d.ops.raster import Rasterizer
 from img23d.scene import Cameras, Mesh, Views
 
@@ -26,6 +27,9 @@ RIM, LEAST_RIM = 0.003, 1.5
 OVERHANG = 0.02
 # Widest picture on which visibility is decided, pixels.
 DEPTH_SIZE = 768
+# Cosine between the normals of a point that is only near the surface and of what is seen there, from which on they are one side of it:
+# the floor of a cup is near its front wall, but not what one sees of it.
+ALIKE = 0.5
 # Uncertainty of a surface's depth, object units; on top of it comes its slope within a pixel.
 DEPTH_NOISE = 0.004
 
@@ -40,6 +44,7 @@ class PhotoSource:
         trust: (H, W) 0..1: 1 on the object, falling to 0 outside.
         near: (h, w) z-depth of the nearest surface around each pixel, infinite where there is none.
         far: (h, w) z-depth of the last surface behind each pixel, 0 where there is none.
+        front: (h, w, 3) normal of the nearest surface, 0 where there is none.
         inland: (h, w) 0..1: 0 on rims, where surfaces end in the picture, 1 some pixels away from them.
     """
 
@@ -48,6 +53,7 @@ class PhotoSource:
     trust: Tensor
     near: Tensor
     far: Tensor
+    front: Tensor
     inland: Tensor
 
 
@@ -70,16 +76,16 @@ def prepare_photo(views: Views, mesh: Mesh, rasterizer: Rasterizer, texel: float
     solid = inner_mask(mask, max(LEAST_RIM, RIM * size))
     clean = spread_smoothly(rgb, solid.to(rgb.dtype))
     trust = (1 - distance_from(mask > 0.5) / (OVERHANG * size)).clamp(0, 1) * bool(solid.any())
-    near, far = depth_range(mesh, views.cameras, rasterizer, *_limit(views.mask.shape[1:], DEPTH_SIZE))
+    near, far, front = depth_range(mesh, views.cameras, rasterizer, *_limit(views.mask.shape[1:], DEPTH_SIZE))
     reach = max(1, round(0.004 * max(near.shape)))
     nearest = -F.max_pool2d(-near[None, None], 2 * reach + 1, stride=1, padding=reach)[0, 0]
     away = distance_from(~F.interpolate(solid[None, None].float(), near.shape, mode="area")[0, 0].gt(0.5) | surface_ends(near))
     inland = smoothstep((away - reach) / (1.5 * reach))
-    return PhotoSource(views.cameras, clean, trust.to(rgb.dtype), nearest, far, inland.to(rgb.dtype))
+    return PhotoSource(views.cameras, clean, trust.to(rgb.dtype), nearest, far, front, inland.to(rgb.dtype))
 
 
 def project_photo(
-    source: PhotoSource, points: Tensor, normals: Tensor, grazing: float, slack: float | None = None
+    source: PhotoSource, points: Tensor, normals: Tensor, grazing: float, slack: float | None = None, any_side: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The photo's colour at surface points and its trustworthiness: seen, not too slanted, and on the object.
 
@@ -89,6 +95,7 @@ def project_photo(
         normals: (P, 3) unit outward.
         grazing: angle between normal and line of sight from which the photo says nothing, radians.
         slack: for points that are only near the surface (mirrored ones): how far off they may be, in front or behind, object units.
+        any_side: whether what the photo shows there may face elsewhere, as the wall that is in front of a cup's floor does.
 
     Returns:
         rgb (P, 3) and weight (P,) 0..1.
@@ -106,6 +113,9 @@ def project_photo(
     if slack is not None:
         last = sample_nearest(source.far, x, y)
         visible = visible * (nearest.isfinite() & (nearest - depth < tolerance) & (depth < last + tolerance)).to(visible)
+        if not any_side:
+            front = sample_nearest(source.front, x, y)
+            visible = visible * torch.where(front.any(-1), smoothstep((front * normals).sum(-1) / ALIKE), 1.0)
     limit = grazing + max(0.0, FLAT - grazing) * sample(source.inland[..., None], x, y)[:, 0]
     graze = smoothstep((cosine - limit.cos()) / ((limit - RAMP).cos() - limit.cos()))
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1) & (depth > 0)
@@ -113,16 +123,21 @@ def project_photo(
     return sample(source.rgb, x, y, "bicubic").clamp(0, 1), visible * graze * trust.clamp(0, 1) * inside
 
 
-def depth_range(mesh: Mesh, camera: Cameras, rasterizer: Rasterizer, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """(h, w) z-depth of the nearest surface (infinite where none) and of the last one (0 where none), for one camera."""
+def depth_range(mesh: Mesh, camera: Cameras, rasterizer: Rasterizer, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What one camera sees of a mesh.
+
+    Returns:
+        (h, w) z-depth of the nearest surface (infinite where none), of the last one (0 where none), and (h, w, 3) the nearest's normal.
+    """
     points = camera.project(mesh.vertices)
     seen = fragments(rasterizer.face_ids(points, mesh.faces, height, width), points, mesh.faces)
     near = to_image(seen, seen.depth, math.inf)[0]
+    front = to_image(seen, F.normalize(interpolate(seen, vertex_normals(mesh), mesh.faces), dim=-1))[0]
     # 1 / z runs linearly over the picture, so (a - 1 / z) is the inverse depth of a mesh turned back to front.
     inverse = 1 / points[..., 2:].clamp(min=1e-6)
     turned = torch.cat([points[..., :2], 1 / (inverse.amax() * 1.1 - inverse)], -1)
     seen = fragments(rasterizer.face_ids(turned, mesh.faces, height, width), points, mesh.faces)
-    return near, to_image(seen, seen.depth, 0.0)[0]
+    return near, to_image(seen, seen.depth, 0.0)[0], front
 
 
 def surface_ends(near: Tensor) -> Tensor:
@@ -151,8 +166,8 @@ def sample(image: Tensor, x: Tensor, y: Tensor, mode: str = "bilinear") -> Tenso
 
 
 def sample_nearest(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(P,) of an (H, W) image at the pixels that hold the image fractions x, y (P,)."""
-    height, width = image.shape
+    """(P,) of an (H, W) image, or (P, C) of an (H, W, C) one, at the pixels that hold the image fractions x, y (P,)."""
+    height, width = image.shape[:2]
     column = (x * width).clamp(0, width - 1).long()
     row = (y * height).clamp(0, height - 1).long()
     return image[row, column]

@@ -79,8 +79,8 @@ def through_layer(surface: Surface, photo: Photo, vertices: Points, texels: Poin
     source = photo.sharp
     known = (source.trust > 0.99).to(source.rgb.dtype)
     calm = blur_inside(source.rgb, known, CALM * max(known.shape))
-    x, y, _ = source.camera.project(vertices.position)[0].unbind(-1)
-    away = smoothstep((-facing(source.camera, vertices.position, vertices.normal) - 0.1) / 0.6)
+    x, y, depth = source.camera.project(vertices.position)[0].unbind(-1)
+    away = smoothstep((-facing(source.camera, vertices.position, vertices.normal) - 0.1) / 0.6) * on_last(source, x, y, depth)
     layer = smooth_layer(surface, sample(calm, x, y), away * sample(source.trust[..., None], x, y)[:, 0].clamp(0, 1))
     return replace(layer, texel_rgb=layer.texel_rgb + photo_grain(photo, texels))
 
@@ -117,11 +117,15 @@ def back_layer(prior: ShapePrior, photo: Photo, vertices: Points, texels: Points
         x, y, depth = photo.sharp.camera.project(points.position)[0].unbind(-1)
         cosine = facing(photo.sharp.camera, points.position, points.normal)
         ramp = smoothstep((-cosine - math.cos(photo.grazing)) / 0.3)
-        last = sample_nearest(photo.sharp.far, x, y)
-        behind = 1 - ((last - depth - 0.02) / 0.03).clamp(0, 1)
+        behind = on_last(photo.sharp, x, y, depth)
         trust = sample(confidence[..., None], x, y)[:, 0].clamp(0, 1)
         found.extend((sample(rgb, x, y).clamp(0, 1), trust * ramp * behind))
     return Layer(found[0], found[1], found[2] + photo_grain(photo, texels), found[3])
+
+
+def on_last(source: PhotoSource, x: Tensor, y: Tensor, depth: Tensor) -> Tensor:
+    """(P,) 0..1: whether points at these pixels and depths are on the last surface along their ray, and not, say, inside a cup."""
+    return 1 - ((sample_nearest(source.far, x, y) - depth - 0.02) / 0.03).clamp(0, 1)
 
 
 def mean_color(photo: Photo) -> Tensor:

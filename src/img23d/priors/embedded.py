@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.errors import WeightsError
+from img23d.ops.features import without_features
 from img23d.priors import frame
 from img23d.priors.ask import ask
-from img23d.priors.back_colour import without_features
 from img23d.priors.export import import_network
 from img23d.priors.known_solid import KnownSolid
 from img23d.priors.network import ShapeNetwork

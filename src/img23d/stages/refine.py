@@ -104,7 +104,7 @@ def optimize(
     edges = state.edges()
     generator = context.generator()
     optimizer = opened(state, field, begin, until, options)
-    for step in range(begin, until):
+    for step in range(until if all_frozen(optimizer.param_groups) else begin, until):
         now = step / max(1, options.steps - 1)
         chosen = pick_views(observed, len(views), generator)
         sdf = state.sdf()
@@ -166,6 +166,11 @@ def opened(state: DeformableGrid, field: SdfField, begin: int, until: int, optio
     for group in learnt:
         group["params"][0].requires_grad_(True)
     return Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
+
+
+def all_frozen(groups: list[dict[str, Any]]) -> bool:
+    """Whether nothing may move, as with a box, which is known all round."""
+    return all(bool(group["frozen"].all()) for group in groups)
 
 
 def pulling(guide: Guide, field: Any, context: Context) -> Pull:

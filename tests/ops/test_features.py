@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from img23d.priors.back_colour import without_features
+from img23d.ops.features import without_features
 
 
 def disc(size: int, x: float, y: float, radius: float) -> torch.Tensor:
@@ -30,6 +30,16 @@ def test_what_lies_outside_the_mask_does_not_bleed_in():
     rgb = torch.where(mask[..., None] > 0, 0.3, 1.0).expand(128, 128, 3)
     calm = without_features(rgb, mask)
     assert float((calm - 0.3)[mask > 0.5].abs().max()) < 1e-5
+
+
+def test_pictures_need_not_be_square_and_smaller_medians_spare_more():
+    rgb = torch.full((96, 128, 3), 0.2)
+    rgb[:, 60:70] = 0.8  # a stripe
+    rgb[20:22, 10:50] = 0.8  # a hair
+    mask = torch.ones(96, 128)
+    calm = without_features(rgb, mask, 128, 3)
+    assert float((calm[:, 63:67] - 0.8).abs().max()) < 0.01 and float((calm[:50, :50] - 0.2).abs().max()) < 0.01
+    assert float(without_features(rgb, mask, 128, 12)[40:56, 63:67].max()) < 0.21  # the stripe is gone, too
 
 
 def test_an_empty_mask_is_no_error():
