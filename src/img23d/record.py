@@ -49,9 +49,11 @@ class Given:
 
     def __post_init__(self) -> None:
         turns = [azimuth % 360 for azimuth, _ in self.sides]
-        if not all(map(math.isfinite, turns)) or len({0.0, *turns}) <= len(turns):
+        if not all(abs(azimuth) <= 360 for azimuth, _ in self.sides) or len({0.0, *turns}) <= len(turns):
             told = ", ".join(f"{azimuth:g}" for azimuth, _ in self.sides)
-            raise ConfigError(f"photos from other sides must each have their own angle, got {told}", "--view 180=back.png")
+            raise ConfigError(
+                f"photos from other sides must each have their own angle within 360 degrees, got {told}", "--view 180=back.png"
+            )
         for name, value, low, high in (("field of view", self.fov_deg, *FOV_DEG), ("elevation", self.elevation_deg, *ELEVATION_DEG)):
             if value is not None and not low <= value <= high:
                 near = min(max(value, low), high) if math.isfinite(value) else 40

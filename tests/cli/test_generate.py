@@ -104,7 +104,7 @@ def test_out_and_format_choose_the_files(pretend: Any, run: Any, photos: Path, a
         (["mug.png", "shoe.JPG", "--view", "180=back.png"], "belong to one photo", "img23d batch"),
         (["mug.png", "--view", "back.png"], "not of the form DEGREES=PHOTO", "--view 180=back.png"),
         (["mug.png", "--view", "behind=back.png"], "not of the form DEGREES=PHOTO", "--view 180=back.png"),
-        (["mug.png", "--view", "360=back.png"], "must each have their own angle, got 360", "--view 180=back.png"),
+        (["mug.png", "--view", "360=back.png"], "must each have their own angle within 360 degrees, got 360", "--view 180=back.png"),
         (["mug.png", "sub/MUG.jpg"], "would get the same name", "img23d batch"),
         (["mug.png", "--preset", "standrad"], "unknown preset 'standrad'", "did you mean standard?"),
         (["mug.png", "--set", "fit.stps=3"], "unknown key 'fit.stps'", "did you mean fit.steps?"),

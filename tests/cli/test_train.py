@@ -72,6 +72,8 @@ def test_the_cut_out_network_learns_from_pictures_that_do_not_examine_it(run: An
     assert asked["learning pictures"][0] == 128 and asked["examination pictures"][0] == 64
     assert len(asked["learning objects"] + asked["examination objects"]) == 2, "a pack and a folder"
     assert not np.array_equal(asked["learning"].alpha, asked["examination"].alpha), "other pictures examine"
+    refused = run("train", "foreground", "--out", tmp_path, "--pictures", 128, "--data", tmp_path / "objects")
+    assert refused.exit_code == 3 and "holds samples of other objects than these" in refused.stderr
 
 
 def test_a_model_of_coordinate_maps_is_trained_and_named(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

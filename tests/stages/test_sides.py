@@ -134,7 +134,7 @@ def test_guesses_that_are_not_alike_are_not_mixed(ball, monkeypatch, context) ->
 
 def test_what_cannot_be_is_refused(tmp_path) -> None:
     photo = picture(tmp_path / "a.png", (0.5, 0.5, 0.5))
-    for angles in ((0.0,), (360.0,), (90.0, -270.0), (math.nan,), (math.inf,)):
+    for angles in ((0.0,), (360.0,), (90.0, -270.0), (1e308,), (math.nan,), (math.inf,)):
         with pytest.raises(ConfigError, match="their own angle"):
             Given(sides=tuple((angle, photo) for angle in angles))
     with pytest.raises(ConfigError, match="either photographed or drawn"):

@@ -69,6 +69,7 @@ def foreground(
     from img23d.priors.cutouts import read_cutouts, write_cutouts
     from img23d.priors.dataset import held_out
     from img23d.priors.foreground_train import ForegroundOptions, train_foreground
+    from img23d.priors.made_from import claim
     from img23d.priors.pack import open_sources
 
     options = changed(ForegroundOptions(), settings, minutes=minutes, steps=steps, seed=seed)
@@ -77,6 +78,7 @@ def foreground(
         "learning": ([item for item in objects if not held_out(item.family)], pictures, options.seed),
         "examination": ([item for item in objects if held_out(item.family)], options.examined, EXAMINATION_SEED),
     }
+    claim(out / "cache", objects)
     for name, (sources, count, part_seed) in parts.items():
         write_cutouts(out / "cache" / name, sources, count, part_seed, partial(show_count, name))
     learning, examination = (read_cutouts(out / "cache" / name) for name in parts)

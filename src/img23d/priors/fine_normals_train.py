@@ -28,6 +28,7 @@ from img23d.priors.fine_normals import (
     turned_over,
 )
 from img23d.priors.fine_normals_samples import SIZE, NormalSample, NormalShards, write_normal_shards
+from img23d.priors.made_from import claim
 from img23d.priors.muon import optimizers
 from img23d.priors.schedule import fraction_done, learning_rate, move_average, read_checkpoint, set_rate, tell, train_on, write_checkpoint
 from img23d.priors.store import ObjectStore
@@ -234,12 +235,13 @@ def train_normals(
         progress: called with the number of pictures drawn, then with the figures of each validation.
 
     Raises:
-        InputError: nothing to learn from.
+        InputError: nothing to learn from, or the cache is of other objects.
     """
     settle_threads(options.threads)
     cache = out / "cache"
     sources = gather_sources(places, options.procedural)
     learn, examine = split_objects(sources)
+    claim(cache, sources)
     store, network = ObjectStore(sources, cache / "solids", resolution=COARSE), shape_network(SHAPE_WEIGHTS, "cpu")
     told = (lambda count: progress({"pictures": float(count)})) if progress else None
     if examine:

@@ -18,6 +18,7 @@ from img23d.priors.dataset import (
 )
 from img23d.priors.export import split_file
 from img23d.priors.live import LiveSource
+from img23d.priors.made_from import claim
 from img23d.priors.objects import Source
 from img23d.priors.often import taken_up
 from img23d.priors.options import TrainOptions, resolved
@@ -75,7 +76,7 @@ def train_prior(
         the last figures.
 
     Raises:
-        InputError: nothing to learn from, or the file of ``options.often`` cannot be used.
+        InputError: nothing to learn from, the file of ``options.often`` cannot be used, or the cache is of other objects.
     """
     options, out = resolved(options), Path(out)
     cache = Path(options.cache) if options.cache else out / "cache"
@@ -83,6 +84,7 @@ def train_prior(
     sources = gather_sources(data_folders, *made)
     learn, examine = split_objects(sources)
     learn = taken_up(sources, learn, options.often)
+    claim(cache, sources, options.often)
     write_examination_shards(ObjectStore(sources, cache / "solids", resolution=FINE), examine, cache / "examination")
     examination = cache / "examination" if examine else None
     if options.size == "gpu":
