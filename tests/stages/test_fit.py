@@ -1,7 +1,5 @@
 """NeuS fitting: the photo corrects a wrong prior."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -29,22 +27,6 @@ def test_the_outline_corrects_the_prior(ball, context, radius):
     angle = torch.linspace(0, 6.28, 40)
     rim = torch.stack([angle.cos(), angle.sin(), torch.zeros(40)], -1)
     assert float((radii(field, rim) - ball.radius).abs().mean()) < 0.35 * abs(radius - ball.radius)
-
-
-def test_what_is_known_for_sure_stays_as_it_is_in_full_resolution(ball, context):
-    """The photo shows a larger ball: only the side that is not known grows."""
-    prior = ball.prior(0.5, resolution=64)
-    half = torch.linspace(-1, 1, 64) > 0.25
-    prior = replace(prior, confidence=torch.where(half, 0.5, 0.95).expand_as(prior.sdf).clone())
-    prior.confidence[prior.sdf.abs() > 0.15] = 0.95
-    assert prior.known
-    field = fit(ball.views(), prior, QUICK, context)
-    assert field.known is not None and field.sdf_volume.shape == prior.sdf.shape
-    assert torch.equal(field.sdf_volume[field.known], prior.sdf[field.known])
-    assert bool(field.known[..., :28].all()) and not bool(field.known[32, 32, 48])
-    sides = torch.tensor([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    left, right = radii(field, sides).tolist()
-    assert left == pytest.approx(0.5, abs=0.01) and right > 0.54
 
 
 def test_the_outline_counts_more_the_thinner_the_object_is():

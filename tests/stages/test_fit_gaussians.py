@@ -109,14 +109,14 @@ def test_the_course_is_in_shares_of_the_steps():
 @pytest.mark.parametrize("radius", [0.5, 0.7])
 def test_the_outline_corrects_the_prior(ball, context, radius):
     options = Fit(**QUICK, volume=Ramp(0.3, 0.3), cloud=SMALL)
-    field = fit(ball.views(), ball.prior(radius), options, context)
-    begun = fit(ball.views(), ball.prior(radius), Fit(**{**QUICK, "steps": 1}, mask=OFF, rgb=OFF, cloud=SMALL), context)
+    field = fit_gaussians(ball.views(), ball.prior(radius), options, context)
+    begun = fit_gaussians(ball.views(), ball.prior(radius), Fit(**{**QUICK, "steps": 1}, mask=OFF, rgb=OFF, cloud=SMALL), context)
     before, after = (float((radii(made, rim()) - ball.radius).abs().mean()) for made in (begun, field))
     assert before > 0.07 and after < 0.75 * before
 
 
 def test_what_no_view_shows_stays_with_the_prior(ball, context):
-    field = fit(ball.views(), ball.prior(0.6), Fit(**QUICK, cloud=SMALL), context)
+    field = fit_gaussians(ball.views(), ball.prior(0.6), Fit(**QUICK, cloud=SMALL), context)
     behind = ways(200)
     behind = behind[behind[:, 2] < -0.4]
     assert float((radii(field, behind) - 0.6).abs().mean()) < 0.02
@@ -126,19 +126,19 @@ def test_what_no_view_shows_stays_with_the_prior(ball, context):
 
 
 def test_the_prior_holds_against_the_outline_as_much_as_it_weighs(ball, context):
-    loose, held = (fit(ball.views(), ball.prior(0.7), Fit(**QUICK, volume=Ramp(w, w), cloud=SMALL), context) for w in (0.0, 24.0))
+    loose, held = (fit_gaussians(ball.views(), ball.prior(0.7), Fit(**QUICK, volume=Ramp(w, w), cloud=SMALL), context) for w in (0.0, 24.0))
     assert float(radii(held, rim()).mean()) > float(radii(loose, rim()).mean()) + 0.03
 
 
 def test_the_same_seed_gives_the_same_field(ball, context):
     options = Fit(field="gaussians", resolution=24, steps=4, cloud=Cloud(count=200, size=32, densify_every=0.3, densify_above=0.0))
-    first, second = (fit(ball.views(), ball.prior(), options, context).sdf_volume for _ in range(2))
+    first, second = (fit_gaussians(ball.views(), ball.prior(), options, context).sdf_volume for _ in range(2))
     assert torch.equal(first, second)
 
 
 def test_a_cloud_that_has_thinned_out_is_an_error(ball, context):
     with pytest.raises(FitError, match="thinned out"):
-        fit(
+        fit_gaussians(
             ball.views(), ball.prior(), Fit(field="gaussians", resolution=16, steps=1, cloud=Cloud(count=100, size=16, level=50.0)), context
         )
 
@@ -168,7 +168,7 @@ def test_drawn_outlines_carve_what_the_photo_cannot_show(ball, context):
     drawn = Views(around.cameras, around.rgb, around.mask, nothing, torch.zeros_like(around.rgb), nothing.clone())
     options = Fit(**QUICK, volume=Ramp(2.0, 2.0), cloud=SMALL)
     far = torch.tensor([[0.0, 0.0, -0.68], [0.48, 0.0, -0.48]])  # behind, out of the true ball
-    alone, told = fit(photo, ball.prior(0.75), options, context), fit(photo, ball.prior(0.75), options, context, drawn)
+    alone, told = fit_gaussians(photo, ball.prior(0.75), options, context), fit_gaussians(photo, ball.prior(0.75), options, context, drawn)
     assert float(alone.sdf(far).max()) < 0.0 < float(told.sdf(far).min())
     assert float(told.sdf(torch.tensor([[0.0, 0.0, -0.5]]))) < 0
 
@@ -177,7 +177,7 @@ def test_a_guide_pulls_at_shape_and_colours(ball, context):
     views = ball.views(64, PHOTO)
     options = Fit(**QUICK, volume=Ramp(0.3, 0.3), cloud=SMALL)
     guide = guide_of(Knowing(on_white(ball, [1.0, 0.2, 0.2])), widening=0.0, size=48, view_weight=Ramp(10.0, 10.0))
-    alone, guided = (fit(views, ball.prior(0.72), options, context, None, pull) for pull in (None, guide))
+    alone, guided = (fit_gaussians(views, ball.prior(0.72), options, context, None, pull) for pull in (None, guide))
     behind = ways(200)
     behind = behind[behind[:, 2] < -0.5]
     assert len(guide.pullers[0][0].told) == 25
@@ -226,14 +226,14 @@ def test_the_priors_term_counts_what_moved_and_not_what_is_denser(ball):
 
 def test_the_default_is_neus(ball, context):
     options = Fit(resolution=24, steps=2, rays=64, samples=12)
-    first, second = (made(ball.views(), ball.prior(), options, context) for made in (fit, fit_neus))
+    first, second = (made(ball.views(), ball.prior(confidence=0.8), options, context) for made in (fit, fit_neus))
     assert torch.equal(first.sdf_volume, second.sdf_volume) and torch.equal(first.color_volume, second.color_volume)
     assert config.load().fit.field == "neus" and first.cloud is None
 
 
 def test_the_cloud_that_the_field_was_made_of_is_kept_for_other_programs(ball, context, tmp_path):
     options = Fit(**{**QUICK, "steps": 5}, cloud=SMALL)
-    field = fit(ball.views(), ball.prior(), options, context)
+    field = fit_gaussians(ball.views(), ball.prior(), options, context)
     save_field(field, tmp_path)
     kept_cloud, again = load_splats(tmp_path / CLOUD), load_field(tmp_path)
     for name, value in vars(kept_cloud).items():
@@ -294,5 +294,5 @@ def test_a_whole_run(ball, tmp_path):
 def test_fit_gaussians_is_what_the_option_names(ball, context, monkeypatch):
     asked = []
     monkeypatch.setitem(sys.modules["img23d.stages.coarse"].FIELDS, "gaussians", lambda *given: asked.append(given))
-    fit(ball.views(), ball.prior(), Fit(field="gaussians"), context)
+    fit(ball.views(), ball.prior(confidence=0.8), Fit(field="gaussians"), context)
     assert len(asked) == 1 and fit_gaussians is not None

@@ -19,7 +19,7 @@ from img23d.ops.losses import eikonal_loss, mask_cross_entropy, normal_cosine_lo
 from img23d.ops.neus import composite_weights, cube_interval, section_alpha
 from img23d.ops.volume import volume_points
 from img23d.priors.hull import out_of
-from img23d.priors.solid import SURE, silhouette_distance
+from img23d.priors.solid import silhouette_distance
 from img23d.priors.tunnels import close_tunnels, hole_count, tunnel_count
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.context import Context
@@ -27,7 +27,7 @@ from img23d.stages.coordinates import Surface
 from img23d.stages.guide import Draw, Guide
 from img23d.stages.observe import joined
 
-VERSION = 6
+VERSION = 7
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
 MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its holes
 COLOR_RESOLUTION = 48
@@ -36,7 +36,6 @@ COARSE_SAMPLES = 40
 HELD = 0.1  # of the prior's weight beside drawn views, which tell more about the solid
 THIN, HEAVIEST = 20.0, 3.0  # outline's length over the silhouette's area from which on it counts more, and how much at most
 TELL_EVERY = 8  # steps
-SEAM = 2  # samples each way: how wide the way is from what is known to what was fitted
 
 
 def fit(
@@ -97,16 +96,7 @@ def fit(
         context.progress((step + 1) / options.steps, told)
     made = finished(field, believed, views if drawn is None else joined(views, drawn, MASK_SIZE), options)
     made.settled = guide.handover.settled if guide is not None and guide.handover is not None else None
-    return with_known(made, prior) if prior.known else made
-
-
-def with_known(field: FrozenGrid, prior: ShapePrior) -> FrozenGrid:
-    """The field with the prior, as fine as it is, in its place wherever that is known for sure."""
-    sure = prior.confidence >= SURE
-    size = len(sure)
-    share = F.avg_pool3d(sure.to(field.sdf_volume)[None, None], 2 * SEAM + 1, 1, SEAM, count_include_pad=False)[0, 0]
-    mixed = torch.lerp(upsample(field.sdf_volume[None], size)[0], prior.sdf, share)
-    return FrozenGrid(mixed, field.color_volume, field.settled, share == 1.0)
+    return made
 
 
 @torch.no_grad()
