@@ -23,6 +23,7 @@ class KnownSolid(NamedTuple):
 
     distance: Callable[[Tensor], Tensor]  # (..., 3) points to (...) signed distances, half-widths
     parts: Tensor  # (S, S) bool, pixels of what sticks out
+    turned: bool = False  # a solid of revolution, and no box
 
 
 def known_on_grid(

@@ -41,6 +41,7 @@ class Candidate(NamedTuple):
     elevation: float  # radians
     distance: float  # from the camera to mid-depth, half-widths
     apart: float  # `turned_apart` from the network's answer
+    turned: bool = False  # a solid of revolution, and no box
 
 
 def turned_apart(said: Prediction, shown: Shown, where: Tensor) -> float:
@@ -86,7 +87,7 @@ def with_parts(said: Prediction, found: Candidate) -> Prediction:
         back_depth_confidence=torch.where(shown.solid, sure, said.back_depth_confidence), elevation=found.elevation, roll=0.0,
         fov=2 * math.atan(1 / found.distance),
         normal=torch.where(shown.solid[..., None], shown.normal, said.normal),
-        normal_confidence=torch.where(shown.solid, sure, said.normal_confidence), known=KnownSolid(found.solid, parts),
+        normal_confidence=torch.where(shown.solid, sure, said.normal_confidence), known=KnownSolid(found.solid, parts, found.turned),
     )  # fmt: skip
 
 

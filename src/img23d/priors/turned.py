@@ -72,7 +72,7 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     profile = best_profile(said.mask, table, axis, coverage(table, axis, said.mask, EXACT), wall)
     volume = seen_along_rays(profile, rays_about(axis, said.mask.shape[-1], fine_depths(said))) / frame.TRUNCATION
     shown = show(profile, said.mask.shape[-1])
-    return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart)
+    return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart, True)
 
 
 def most_alike(

@@ -18,7 +18,7 @@ from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
-VERSION = 19
+VERSION = 20
 FARTHEST = 2.0  # times the guessed farthest depth: what a disparity map may make of a point
 GUESS_SIZE = 128
 GIVEN_CONFIDENCE = 0.9
@@ -34,7 +34,8 @@ def estimate(views: Views, fov_known: bool, prior: Prior, options: Estimate, con
         fov_known: whether the camera's field of view is the photo's own or only a default.
 
     Returns:
-        The view with its camera, depth, normals and confidence; and the shape prior in the object frame.
+        The view, set upright where that shows what it is, with its camera, depth, normals and confidence; and the shape prior in the
+        object frame.
     """
     kind = prior.kind
     if kind == "auto":
@@ -44,7 +45,7 @@ def estimate(views: Views, fov_known: bool, prior: Prior, options: Estimate, con
     if kind == "embedded":
         from img23d.stages.estimate_embedded import embedded_guess
 
-        guessed, solid = embedded_guess(views, fov_known, prior, options, context)
+        views, guessed, solid = embedded_guess(views, fov_known, prior, options, context)
     else:
         guessed, solid = inflated_guess(views, prior, options)
     if options.geometry not in ("auto", "prior"):

@@ -14,6 +14,7 @@ from img23d.ops.crop import resize_views_image, spread
 from img23d.priors.embedded import NORMAL_DOUBT, Prediction, predict, solid_from_prediction
 from img23d.priors.fine_normals import fine_normals, weights_present
 from img23d.priors.known_solid import known_on_grid
+from img23d.priors.lean import lean_of, lean_of_sides, upright
 from img23d.priors.primitive import simplified
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
@@ -22,20 +23,17 @@ from img23d.stages.context import Context
 THINNEST_WALL = 5.6  # half-widths times samples along each side of the prior's volume: thinner ones were not tried
 
 
-def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Views, ShapePrior]:
+def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Views, Views, ShapePrior]:
     """Camera, depth, normals, solid and far-side colours from the embedded network.
 
     Args:
         views: one cut-out view.
         fov_known: whether the camera's field of view may be told to the network.
+
+    Returns:
+        the view, set upright where it leans, with what was given; the same with what was guessed; and the solid.
     """
-    fov = 2 * math.atan(0.5 / float(views.cameras.focal[0, 0])) if fov_known else None
-    said = predict(views.rgb[0], views.mask[0], fov, context.device)
-    # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
-    said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(said.elevation))))
-    first_look = said
-    if prior.primitives:
-        said = simplified(said, fov_known, THINNEST_WALL / prior.resolution)
+    views, first_look, said = set_upright(views, fov_known, prior, options, context)
     elevation = chosen_elevation(options, math.degrees(said.elevation))
     inside = said.mask > 0.5
     middle = 1.0 / math.tan(said.fov / 2)
@@ -54,7 +52,34 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     back_rgb = full_size(said.back_rgb, inside, size).clamp(0, 1)
     back_confidence = full_size(said.back_confidence[..., None], inside, size)[..., 0].clamp(0, 1)
     observed = Views(cameras, views.rgb, views.mask, depth[None], normal[None], trust[None])
-    return observed, ShapePrior(sdf, confidence.clamp(0.05, 1), back_rgb, back_confidence)
+    return views, observed, ShapePrior(sdf, confidence.clamp(0.05, 1), back_rgb, back_confidence)
+
+
+def set_upright(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Views, Prediction, Prediction]:
+    """The view, turned in its plane if a solid of revolution or a box leans in it, and what `looked_at` says of that."""
+    lean = lean_of(views.mask[0]) if prior.primitives else 0.0
+    if lean:
+        straight = upright(views, lean)
+        first, said = looked_at(straight, fov_known, prior, options, context)
+        if said.known is not None and said.known.turned:
+            return straight, first, said
+    first, said = looked_at(views, fov_known, prior, options, context)
+    lean = lean_of_sides(views.mask[0]) if prior.primitives and said.known is None else 0.0
+    if lean:
+        straight = upright(views, lean)
+        again = looked_at(straight, fov_known, prior, options, context)
+        if again[1].known is not None:
+            return straight, *again
+    return views, first, said
+
+
+def looked_at(views: Views, fov_known: bool, prior: Prior, options: Estimate, context: Context) -> tuple[Prediction, Prediction]:
+    """The network's answer, and that with what is known of boxes and solids of revolution in its place."""
+    fov = 2 * math.atan(0.5 / float(views.cameras.focal[0, 0])) if fov_known else None
+    said = predict(views.rgb[0], views.mask[0], fov, context.device)
+    # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
+    said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(said.elevation))))
+    return said, simplified(said, fov_known, THINNEST_WALL / prior.resolution) if prior.primitives else said
 
 
 def solid(said: Prediction, cameras: Cameras, resolution: int) -> tuple[Tensor, Tensor]:
