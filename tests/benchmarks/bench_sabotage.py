@@ -80,6 +80,21 @@ SABOTAGES = (
         "a guess that leans too far", "priors/slant.py", "STEEPER = 1.1", "STEEPER = 1.6", "tests/priors/test_slant.py tests/test_golden.py"
     ),
     Sabotage(
+        "a leaning photo turned the wrong way",
+        "priors/lean.py",
+        "found = -sum(sides) / 2",
+        "found = sum(sides) / 2",
+        "tests/priors/test_lean.py",
+    ),
+    Sabotage("the photo shines through walls", "ops/unseen.py", " * on_last(source, x, y, depth)", "", "tests/ops/test_unseen.py"),
+    Sabotage(
+        "what is known is fitted anyway",
+        "stages/coarse.py",
+        "share == 1.0, field.cloud",
+        "None, field.cloud",
+        "tests/stages/test_coarse.py",
+    ),
+    Sabotage(
         "the fit pays no heed to the prior",
         "stages/fit.py",
         "options.volume.at(now)",
