@@ -72,9 +72,12 @@ def test_a_view_set_upright_fills_its_crop_with_its_maps_turned_along():
     mask = leaning(mug(False), -7.0)
     x, y = plane()
     slope = F.normalize(torch.stack([x * 0 + 0.5, x * 0, x * 0 + 1], -1), dim=-1)
-    views = Views(
-        orbit_degrees([0.0], 0.0, 3.0, 40.0), torch.stack([x, y, x], -1)[None] * 0.5 + 0.5, mask[None], (3 + x)[None], slope[None]
+    rgb, depth = (
+        torch.stack([x, y, x], -1)[None] * 0.5 + 0.5,
+        torch.where(mask > 0.5, 3 + x, 0.0),
+        # Nothing beside the object, as crops have it.
     )
+    views = Views(orbit_degrees([0.0], 0.0, 3.0, 40.0), rgb, mask[None], depth[None], (slope * (mask > 0.5)[..., None])[None])
     straight = upright(views, angle)
     inside = straight.mask[0] > 0.5
     rows = torch.nonzero(inside.any(1)).flatten()
@@ -87,7 +90,12 @@ def test_a_view_set_upright_fills_its_crop_with_its_maps_turned_along():
     assert straight.depth is not None and straight.normal is not None
     right, down = (straight.depth[0, 128, 160] - straight.depth[0, 128, 96], straight.depth[0, 160, 128] - straight.depth[0, 96, 128])
     assert math.degrees(math.atan2(-float(down), float(right))) == pytest.approx(7.0, abs=0.3)
+    sure = straight.mask[0] > 0.9
+    across = y * math.sin(angle) + x * math.cos(angle)  # how far to the right each place was, seen from the middle
+    off = (straight.depth[0] - 3 - across / grown)[sure]
+    assert float((off - off.median()).abs().max()) < 0.02, "rims stay as deep as they were"
     normal = straight.normal[0, 128, 128]
+    assert float((straight.normal[0][sure] - normal).abs().max()) < 1e-4
     assert math.degrees(math.atan2(float(normal[1]), float(normal[0]))) == pytest.approx(7.0, abs=0.3)
     assert torch.allclose(straight.rgb[0, 128, 128, 0] * 2 - 1, straight.depth[0, 128, 128] - 3, atol=1e-3)
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img23d.ops.crop import resize_views_image
+from img23d.ops.crop import resize_views_image, spread
 from img23d.priors.frame import FILL
 from img23d.scene import Cameras, Views
 
@@ -107,7 +107,7 @@ def middle_of(mask: Tensor) -> tuple[float, float]:
 
 def turned_picture(
     image: Tensor, angle: float, middle: tuple[float, float], zoom: float = 1.0, place: tuple[float, float] | None = None,
-    border: str = "zeros",
+    border: str = "zeros", mode: str = "bicubic",
 ) -> Tensor:  # fmt: skip
     """A square picture turned counter-clockwise about a point.
 
@@ -118,6 +118,7 @@ def turned_picture(
         zoom: how much larger it becomes.
         place: where the point goes; where it was if None.
         border: what lies outside, "zeros" or "border".
+        mode: "bicubic", or "bilinear" for what must not overshoot at steps.
     """
     x, y = place or middle
     size = image.shape[0]
@@ -126,7 +127,7 @@ def turned_picture(
     cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
     # Pixel rows run downwards, so a turn counter-clockwise looks up what lies clockwise.
     grid = torch.stack([middle[0] + cos * right - sin * down, middle[1] + sin * right + cos * down], -1) * 2 - 1
-    planes = F.grid_sample(image.permute(2, 0, 1)[None], grid[None], mode="bicubic", padding_mode=border, align_corners=False)
+    planes = F.grid_sample(image.permute(2, 0, 1)[None], grid[None], mode=mode, padding_mode=border, align_corners=False)
     return planes[0].permute(1, 2, 0)
 
 
@@ -148,15 +149,18 @@ def upright(views: Views, angle: float) -> Views:
     zoom, shifted = FILL * len(mask) / longest, middle_of(turned)
     offset = (0.5 + zoom * (middle[0] - shifted[0]), 0.5 + zoom * (middle[1] - shifted[1]))
 
-    def picture(image: Tensor, border: str = "border") -> Tensor:
-        return turned_picture(image, angle, middle, zoom, offset, border)[None]
+    def picture(image: Tensor, border: str = "border", mode: str = "bicubic") -> Tensor:
+        return turned_picture(image, angle, middle, zoom, offset, border, mode)[None]
+
+    def surface(image: Tensor) -> Tensor:  # beside the object maps hold anything, which must not be mixed in
+        return picture(spread(image, mask > 0.5), mode="bilinear")
 
     rgb, cover = picture(views.rgb[0]).clamp(0, 1), picture(mask[..., None], "zeros")[..., 0].clamp(0, 1)
-    depth = None if views.depth is None else picture(views.depth[0, ..., None])[..., 0]
+    depth = None if views.depth is None else surface(views.depth[0, ..., None])[..., 0]
     normal = None
     if views.normal is not None:
         cos, sin = math.cos(angle), math.sin(angle)
         spin = views.normal.new_tensor([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])  # of rows
-        normal = F.normalize(picture(views.normal[0]) @ spin, dim=-1)
+        normal = F.normalize(surface(views.normal[0]) @ spin, dim=-1)
     cameras = Cameras(views.cameras.cam_to_world, views.cameras.focal * zoom, views.cameras.center)
     return Views(cameras, rgb, cover, depth, normal)
