@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.ops.inflate import inflate
@@ -16,6 +17,7 @@ from img23d.priors.carve import carve
 from img23d.priors.samples import Sample, make_scene, render_sample
 from img23d.priors.shards import Shard, ShardFolder, pack_sample, unpack_sample, write_shard
 from img23d.priors.warp import identity, random_warp
+from tests.priors.conftest import as_object
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,16 @@ def test_samples_of_deformed_objects_keep_depths_and_volume_together(box):
         depth = sample.depth[0].astype(np.float32)[1::2, 1::2]
         both = inside.any(0) & sample.hit[1::2, 1::2]
         assert np.median(np.abs(first - depth)[both]) < 0.045
+
+
+def test_what_is_seen_may_all_lie_before_the_volume():
+    head, tail = trimesh.creation.box((0.04, 0.04, 0.04)), trimesh.creation.box((1e-4, 1e-4, 1e-4))
+    pole = as_object(trimesh.util.concatenate(head.apply_translation((0.48, 0, 0)), tail.apply_translation((-0.5, 0, 0))))
+    solid = carve(torch.from_numpy(pole.vertices), torch.from_numpy(pole.faces).long()).sdf
+    scene = make_scene(pole, solid, identity(), frame.camera_pose(math.pi / 2, 0.0, 0.0, 0.5), 0.0)
+    sample = render_sample(scene, np.random.default_rng(0), choose_rasterizer("auto"))
+    assert sample.hit.any() and (sample.depth[:, sample.hit] < -frame.DEPTH_RANGE - frame.TRUNCATION).all()
+    assert (sample.volume == 127).all()
 
 
 def test_warp_is_undone(sphere):

@@ -195,6 +195,8 @@ def frustum_volume(scene: Scene, depth: Tensor, hit: Tensor, size: int) -> Tenso
     left, right = (max(int(int(columns[0]) / ratio) - margin, 0), min(int(int(columns[-1]) / ratio) + margin + 1, rays))
     axis, depths = frame.pixel_axis(rays, device), frame.bin_depths(bins, device)
     kept = (depths > depth[0][hit].min() - frame.TRUNCATION) & (depths < depth[1][hit].max() + frame.TRUNCATION)
+    if not bool(kept.any()):  # a pole seen along its length, which is all before or behind the volume
+        return volume
     along, y, x = torch.meshgrid(depths[kept], -axis[top:bottom], axis[left:right], indexing="ij")
     grow = (scene.framed.distance + along) / scene.framed.distance
     local = torch.stack([x * grow, y * grow, -along], -1).reshape(-1, 3)
