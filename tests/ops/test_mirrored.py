@@ -8,10 +8,10 @@ import torch
 from img23d.ops import mirrored
 from img23d.ops.fill import Layer
 from img23d.ops.march import marching_tetrahedra
-from img23d.ops.mirrored import AROUND, Candidate, featureless, images, meeting
+from img23d.ops.mirrored import AROUND, Candidate, consider, featureless, images, meeting, without_doubted
 from img23d.ops.normals import vertex_normals
 from img23d.ops.project_photo import PhotoSource
-from img23d.ops.symmetry import MirrorPlane
+from img23d.ops.symmetry import HalfTurn, MirrorPlane
 from img23d.ops.tetgrid import tet_grid
 from img23d.ops.unseen import Photo
 from img23d.scene import Mesh
@@ -63,3 +63,28 @@ def test_a_photo_without_features_keeps_its_colours_and_loses_its_eyes():
     photo = Photo(*(PhotoSource(None, eyes, torch.ones(128, 128), None, None, None, None) for _ in range(2)), 1.3)
     for source in (featureless(photo).sharp, featureless(photo).soft):
         assert float((source.rgb - rgb).abs().max()) < 0.01
+
+
+def candidate(agreement: float, doubted: bool) -> Candidate:
+    """A plane with that agreement of colours."""
+    plane = MirrorPlane(torch.tensor([0.0, 0.0, 1.0]), 0.0, 1.0, doubted)
+    return Candidate(plane, torch.zeros(5, 3), torch.ones(5), agreement, 0.7)
+
+
+@pytest.mark.parametrize("better, doubted, counts", [(0.3, 0.8, True), (0.5, 0.8, True), (0.7, 0.8, False), (0.3, 0.5, False)])
+def test_a_doubted_plane_counts_where_the_photo_confirms_it_and_none_that_fits_better(better, doubted, counts):
+    first, second = candidate(better, False), candidate(doubted, True)
+    turn = Candidate(HalfTurn(torch.zeros(3), 1.0), torch.zeros(5, 3), torch.ones(5), 1.0, 1.0)
+    assert without_doubted([first, second, turn]) == ([first, second, turn] if counts else [first, turn])
+
+
+@pytest.mark.parametrize("share, doubted, told", [(0.03, False, True), (0.03, True, False), (0.1, True, True)])
+def test_a_doubted_plane_needs_more_that_is_seen_on_both_sides(monkeypatch, share, doubted, told):
+    trust = (torch.arange(100) < 100 * share).float()
+    monkeypatch.setattr(mirrored, "project_photo", lambda *_, **__: (torch.ones(100, 3), trust))
+    monkeypatch.setattr(mirrored, "across_view", lambda *_: 0.7)
+    points = SimpleNamespace(position=torch.zeros(100, 3), normal=torch.zeros(100, 3))
+    plane = MirrorPlane(torch.tensor([0.0, 0.0, 1.0]), 0.0, 1.0, doubted)
+    seen = Layer(torch.ones(100, 3), torch.ones(100), torch.ones(5, 3), torch.ones(5))
+    found = consider(SimpleNamespace(soft=None, grazing=1.3), plane, seen, points)
+    assert found.agreement == (1.0 if told else mirrored.UNTOLD)

@@ -26,6 +26,8 @@ SNAP = 0.06
 AGREES, DISAGREES = 0.06, 0.22
 # Share of the vertices that must be seen on both sides before agreement means anything; of half a turn, which a lettered lid would deny.
 ENOUGH_SEEN, ENOUGH_TURNED = 0.01, 0.03
+# The same of a plane that fits worse than another: a car's or a shoe's long guess fits its image across the length best.
+ENOUGH_DOUBTED = 0.05
 # Agreement that is assumed where no seen point tells, that is left where colours differ (boxes have other prints on every side, and
 # a wrong print still looks better than a smear), and from which on the photo confirms the image; below the last it contradicts it.
 UNTOLD, CONTRADICTED, CONFIRMED, DENIED = 0.5, 0.3, 0.6, 0.45
@@ -72,7 +74,7 @@ class Candidate:
 
 def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Layer, vertices: Points, texels: Points) -> Images:
     """What the photo shows of the same shape elsewhere, for those symmetries that add most."""
-    left = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
+    left = without_doubted(with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries]))
     if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left):
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
@@ -97,6 +99,17 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
     return found
 
 
+def without_doubted(candidates: list[Candidate]) -> list[Candidate]:
+    """Without planes that fit worse than another, unless the photo confirms them and none of those that fit better."""
+
+    def doubted(one: Candidate) -> bool:
+        return isinstance(one.symmetry, MirrorPlane) and one.symmetry.doubted
+
+    planes = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and one.agreement > CONFIRMED]
+    confirmed = [] if any(not doubted(one) for one in planes) else planes
+    return [one for one in candidates if not doubted(one) or one in confirmed]
+
+
 def with_turns(candidates: list[Candidate]) -> list[Candidate]:
     """Without half turns that fit badly; one of which nothing tells is as likely as the best mirror plane across the view."""
     planes = [one for one in candidates if isinstance(one.symmetry, MirrorPlane)]
@@ -109,7 +122,8 @@ def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points) ->
     """What a symmetry would show, without moving images of points onto the surface: enough to choose by."""
     position, normal = symmetry.apply(vertices.position), symmetry.apply_direction(vertices.normal)
     rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK, any_side=True)
-    enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else ENOUGH_SEEN
+    doubted = isinstance(symmetry, MirrorPlane) and symmetry.doubted
+    enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else ENOUGH_DOUBTED if doubted else ENOUGH_SEEN
     alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough)
     return Candidate(symmetry, rgb, trust, alike, across_view(photo, symmetry))
 

@@ -72,11 +72,13 @@ class MirrorPlane(Symmetry):
         normal: (3,) unit, horizontal.
         offset: normal . x of the points x on the plane, object units.
         score: 0..1, how well the shape agrees with its mirror image.
+        doubted: whether another plane fits so much better that this one counts only where the photo confirms it.
     """
 
     normal: Tensor
     offset: float
     score: float
+    doubted: bool = False
 
     def apply(self, points: Tensor) -> Tensor:
         return points - 2 * ((points @ self.normal) - self.offset)[:, None] * self.normal
@@ -174,13 +176,12 @@ def find_mirror_planes(mesh: Mesh, seed: int = 0) -> list[MirrorPlane]:
         fine = [angles[index] + math.radians(turn) for turn in (-4, -3, -2, -1, 0, 1, 2, 3, 4)]
         best = min(((*_misfit(tree, probes, angle, center), angle) for angle in fine), key=lambda found: found[0])
         miss = max(0.0, best[0] - 0.7 * noise) / radius
-        if planes and miss > min(SECOND, 1.2 * least + 0.008):
-            continue
+        doubted = bool(planes) and miss > min(SECOND, 1.2 * least + 0.008)
         score = float(np.clip((HOPELESS - miss) / (HOPELESS - GOOD), 0, 1))
         near = any(abs(float(plane.normal.cpu().float() @ _normal(best[2]))) > math.cos(math.radians(30)) for plane in planes)
         if score > 0 and not near:
             least = miss if not planes else least
-            planes.append(MirrorPlane(_normal(best[2]).to(mesh.vertices), best[1], score))
+            planes.append(MirrorPlane(_normal(best[2]).to(mesh.vertices), best[1], score, doubted))
     return sorted(planes, key=lambda plane: -plane.score)
 
 
