@@ -100,14 +100,11 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
 
 
 def without_doubted(candidates: list[Candidate]) -> list[Candidate]:
-    """Without planes that fit worse than another, unless the photo confirms them and none of those that fit better."""
-
-    def doubted(one: Candidate) -> bool:
-        return isinstance(one.symmetry, MirrorPlane) and one.symmetry.doubted
-
-    planes = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and one.agreement > CONFIRMED]
-    confirmed = [] if any(not doubted(one) for one in planes) else planes
-    return [one for one in candidates if not doubted(one) or one in confirmed]
+    """Without planes that fit worse than another, unless the photo confirms them and denies all that fit better."""
+    doubted = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and one.symmetry.doubted]
+    better = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and not one.symmetry.doubted]
+    denied = all(one.agreement <= DENIED for one in better)
+    return [one for one in candidates if one not in doubted or (denied and one.agreement > CONFIRMED)]
 
 
 def with_turns(candidates: list[Candidate]) -> list[Candidate]:
