@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from tests.priors.conftest import as_object
 
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.ops.inflate import inflate
@@ -17,7 +18,6 @@ from img23d.priors.carve import carve
 from img23d.priors.samples import Sample, make_scene, render_sample
 from img23d.priors.shards import Shard, ShardFolder, pack_sample, unpack_sample, write_shard
 from img23d.priors.warp import identity, random_warp
-from tests.priors.conftest import as_object
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from img23d.priors.network import Answer
+from img23d.priors.network import ROLL_SPREAD, Answer
 
 
 class Truth(NamedTuple):
@@ -30,6 +30,7 @@ class Weights(NamedTuple):
     normal: float = 0.4
     back_rgb: float = 0.2
     pose: float = 0.1
+    roll: float = 0.03
 
 
 class _VolumeLoss(torch.autograd.Function):
@@ -86,13 +87,16 @@ def prior_losses(answer: Answer, truth: Truth, weights: Weights | None = None) -
     hit = truth.hit[:, 0]
     cosine = (answer.normal * truth.normal).sum(1)
     colour = (answer.back_rgb - truth.back_rgb).abs().mean(1)
+    apart = answer.pose - truth.pose
     losses = {
         "volume": weights.volume * volume_loss(answer.volume, truth.volume),  # the solid
         "front": weights.depth * laplace((answer.depth[:, 0] - truth.depth[:, 0]).abs(), answer.log_scale[:, 0], hit),
         "back": weights.depth * laplace((answer.depth[:, 1] - truth.depth[:, 1]).abs(), answer.log_scale[:, 1], hit),
         "normal": weights.normal * laplace(1.0 - cosine, answer.log_scale[:, 2], hit),
         "back_rgb": weights.back_rgb * laplace(colour, answer.log_scale[:, 3], hit),
-        "pose": weights.pose * laplace((answer.pose - truth.pose).abs(), answer.pose_log_scale, torch.ones_like(answer.pose)),
+        "pose": weights.pose * laplace(apart[:, ::2].abs(), answer.pose_log_scale[:, ::2], torch.ones_like(apart[:, ::2])),
+        # Half of the pictures do not lean at all: under a Laplace distribution the best answer is that none does.
+        "roll": weights.roll * (apart[:, 1] / ROLL_SPREAD).square().mean(),
     }
     if weights.sign:
         losses["sign"] = weights.sign * sign_loss(answer.volume, truth.volume)  # every voxel's side, near the surface or not

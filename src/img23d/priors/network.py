@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from img23d.priors import frame
+from img23d.priors.view_head import ViewHead, view_planes
 
 INPUTS = 10  # rgb, mask, edge distance, inflated half-thickness, x, y, fov, fov known
 PLANES = 12  # depths 2, normal 3, back colour 3, scales 4
 DEPTH_SCALE = 0.5  # outputs of 1 mean this many half-widths
 FOV_MIDDLE, FOV_SPREAD = 0.55, 0.25  # radians: fov goes in and out as (fov - middle) / spread
 ELEVATION_MIDDLE, ELEVATION_SPREAD = 0.35, 0.35
+ROLL_SPREAD = 0.1
 
 
 class Answer(NamedTuple):
@@ -114,16 +116,17 @@ class ShapeNetwork(nn.Module):
         volume_width: channels from which the bins are computed.
         fine_width: channels of the branch at 1/2 of the picture.
         mixers: blocks of attention at the second smallest size, on the way up.
+        view: whether the camera is read from its own answer, too (`img23d.priors.view_head`).
     """
 
     def __init__(
         self, widths: tuple[int, ...] = (48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2), up_blocks: tuple[int, ...] = (1, 1),
-        volume_width: int = 96, fine_width: int = 16, mixers: int = 0,
+        volume_width: int = 96, fine_width: int = 16, mixers: int = 0, view: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sizes = {
             "widths": tuple(widths), "blocks": tuple(blocks), "up_blocks": tuple(up_blocks),
-            "volume_width": volume_width, "fine_width": fine_width, "mixers": mixers,
+            "volume_width": volume_width, "fine_width": fine_width, "mixers": mixers, "view": view,
         }  # fmt: skip
         self.picture_size = frame.IMAGE_SIZE  # pixels along each side of the pictures it was last trained on
         self.stem = nn.Conv2d(16 * INPUTS, widths[0], 3, padding=1)
@@ -143,6 +146,7 @@ class ShapeNetwork(nn.Module):
         self.planes = nn.Conv2d(fine_width, 4 * PLANES, 3, padding=1)
         pose = nn.Linear(64, 6)
         self.pose = nn.Sequential(nn.Linear(widths[-1], 64), nn.ReLU(), pose)
+        self.view = ViewHead(widths[-1]) if view else None
         for last in (bins, self.fine_volume, self.planes, pose):
             nn.init.normal_(last.weight, std=1e-3)
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
@@ -161,7 +165,8 @@ class ShapeNetwork(nn.Module):
                 kept.append(x)
                 x = self.down[level](x)
         x = self.attention(x)
-        told = self.pose(x.mean((2, 3))).float()
+        whole = x.mean((2, 3))
+        told = self.pose(whole).float()
         for level in reversed(range(len(self.up))):
             x = self.up_blocks[level](kept[level] + nn.functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest"))
             if level == len(self.up) - 1:
@@ -174,10 +179,15 @@ class ShapeNetwork(nn.Module):
         out = nn.functional.pixel_shuffle(self.planes(fine), 2).float()
         depth = DEPTH_SCALE * out[:, :2] + torch.cat([-height, height], 1)
         facing = torch.cat([out[:, 2:4], out[:, 4:5] + 1.0], 1)
-        pose = told[:, :3] * told.new_tensor([ELEVATION_SPREAD, 0.1, FOV_SPREAD]) + told.new_tensor([ELEVATION_MIDDLE, 0.0, FOV_MIDDLE])
+        normal, log_scale = nn.functional.normalize(facing, dim=1, eps=1e-4), (out[:, 8:12] - 2.0).clamp(-6.0, 2.0)
+        if self.view is not None:  # it learns from the answer, which does not change for its sake
+            more = self.view(view_planes(inputs[:, 3:4], normal, depth, log_scale[:, 2:3]).detach(), whole.detach()).float()
+            told = told + nn.functional.pad(torch.stack([*more[:, :2].T, more.new_zeros(len(more)), more[:, 2]], 1), (0, 2))
+        pose = told[:, :3] * told.new_tensor([ELEVATION_SPREAD, ROLL_SPREAD, FOV_SPREAD])
+        pose = pose + told.new_tensor([ELEVATION_MIDDLE, 0.0, FOV_MIDDLE])
         return Answer(
-            change.float() + inflated_volume(height, inputs[:, 3:4]), depth, nn.functional.normalize(facing, dim=1, eps=1e-4),
-            out[:, 5:8] + inputs[:, :3].float(), (out[:, 8:12] - 2.0).clamp(-6.0, 2.0), pose, (told[:, 3:] - 1.5).clamp(-5.0, 2.0),
+            change.float() + inflated_volume(height, inputs[:, 3:4]), depth, normal, out[:, 5:8] + inputs[:, :3].float(), log_scale,
+            pose, (told[:, 3:] - 1.5).clamp(-5.0, 2.0),
         )  # fmt: skip
 
 

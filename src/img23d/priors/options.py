@@ -35,6 +35,7 @@ class TrainOptions:
         seed: of weights, order and samples.
         start: weights file to begin with, ``shipped`` for the one that comes with img23d, "" for none; blocks that it lacks change
             nothing at first, so that a network can grow.
+        only: ``view`` teaches nothing but where the camera stood (`img23d.priors.view_head`); all else stays as it is.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: of the CPU; 0 leaves them as they are.
     """
@@ -61,14 +62,31 @@ class TrainOptions:
     validate_minutes: float = 5.0
     seed: int = 1
     start: str = ""
+    only: Literal["", "view"] = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
 
 
 NETWORKS: dict[str, dict[str, object]] = {
-    "cpu": {"widths": (64, 128, 256), "blocks": (2, 3, 3), "up_blocks": (3, 3), "volume_width": 96, "fine_width": 16, "mixers": 4},
-    "gpu": {"widths": (96, 160, 256), "blocks": (2, 2, 3), "up_blocks": (3, 2), "volume_width": 128, "fine_width": 32, "mixers": 2},
-    "tiny": {"widths": (8, 16), "blocks": (1, 1), "up_blocks": (1,), "volume_width": 8, "fine_width": 8, "mixers": 1},
+    "cpu": {
+        "widths": (64, 128, 256),
+        "blocks": (2, 3, 3),
+        "up_blocks": (3, 3),
+        "volume_width": 96,
+        "fine_width": 16,
+        "mixers": 4,
+        "view": True,
+    },
+    "gpu": {
+        "widths": (96, 160, 256),
+        "blocks": (2, 2, 3),
+        "up_blocks": (3, 2),
+        "volume_width": 128,
+        "fine_width": 32,
+        "mixers": 2,
+        "view": True,
+    },
+    "tiny": {"widths": (8, 16), "blocks": (1, 1), "up_blocks": (1,), "volume_width": 8, "fine_width": 8, "mixers": 1, "view": True},
 }
 BATCHES = {"cpu": 64, "gpu": 64, "tiny": 2}
 MINUTES = {"cpu": 110.0, "gpu": 25.0, "tiny": 1.0}

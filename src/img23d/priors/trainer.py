@@ -85,6 +85,9 @@ class Trainer:
         self.network = ShapeNetwork(**NETWORKS[options.size]).to(self.device, memory_format=torch.channels_last)  # type: ignore[arg-type,call-overload]
         if options.start:
             begin_with(self.network, SHIPPED if options.start == "shipped" else Path(options.start))
+        if options.only == "view":
+            self.network.requires_grad_(False).eval()
+            self.network.view.requires_grad_(True).train()
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizers = optimizers(self.network, self.network.inner(), options.rate, options.weight_decay)
         self.step, self.seconds = 0, 0.0

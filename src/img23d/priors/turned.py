@@ -14,7 +14,7 @@ from torch import Tensor
 from img23d.priors import frame
 from img23d.priors.exact_profile import best_profile
 from img23d.priors.profile import Profile, at_points, depths_shown, rays_about, seen_along_rays, show, turned_profile
-from img23d.priors.revolution import COARSE, EXACT, Axis, coverage, find_axis, largest_revolution
+from img23d.priors.revolution import COARSE, EXACT, Axis, Coverage, coverage, find_axis, largest_revolution
 from img23d.priors.shown import Candidate, Shown, fine_depths, turned_apart
 from img23d.priors.solid import silhouette_distance
 
@@ -31,7 +31,9 @@ COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundred
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
 ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
 EMPTY = 0.9  # share of the cavity in which that must be empty: to hollow out what is solid does more harm than a lid on what is hollow
+CUT = 0.05  # share of the network's surface above and below which it may be anywhere
 TILTS, NEARER = (6.0, 3.0, 1.5), 1.25  # degrees, and times as near: steps of the search
+BLURRED = 0.03  # half-widths across the rays: what is no higher is a disc seen from above, whose height the outline does not tell
 LAST_TILTS = (1.5, 0.8, 0.4)  # degrees: its last steps, on the picture in full; where plates look alike is a valley of two degrees
 
 
@@ -42,6 +44,7 @@ class Trial(NamedTuple):
     shown: Shown
     share: float  # of the silhouette
     apart: float  # degrees between its normals and the network's
+    ends: Coverage
 
 
 def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -> Candidate | None:
@@ -59,25 +62,25 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     axis, ends = find_axis(outside, said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known)
     if ends.share < LEAST_SHARE:
         return None
-    outline, small = axis.elevation, halved(said)
-    axis, (lid, opening) = most_alike(small, outside, axis, outline, COARSE, TILTS, not fov_known)
+    outline, small, height = axis.elevation, halved(said), height_told(said, axis)
+    axis, (lid, opening) = most_alike(small, outside, axis, outline, height, COARSE, TILTS, not fov_known)
     if min(lid.apart, opening.apart) > TURNED + HOPELESS:
         return None
-    axis, (lid, opening) = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, False)
+    axis, (lid, opening) = most_alike(said, outside, axis, outline, height, EXACT, LAST_TILTS, False)
     found = more_likely(said, lid, opening)
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
-    table = largest_revolution(outside, axis)
     wall = max(WALL * lid.profile.radius, thinnest) if found is opening else 0.0
-    profile = best_profile(said.mask, table, axis, coverage(table, axis, said.mask, EXACT), wall)
+    profile = best_profile(said.mask, largest_revolution(outside, axis), axis, found.ends, wall)
     volume = seen_along_rays(profile, rays_about(axis, said.mask.shape[-1], fine_depths(said))) / frame.TRUNCATION
     shown = show(profile, said.mask.shape[-1])
     return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart, True)
 
 
 def most_alike(
-    said: Prediction, outside: Tensor, axis: Axis, outline: float, fineness: tuple[int, int], tilts: tuple[float, ...], nearer: bool
-) -> tuple[Axis, tuple[Trial, Trial]]:
+    said: Prediction, outside: Tensor, axis: Axis, outline: float, height: float, fineness: tuple[int, int], tilts: tuple[float, ...],
+    nearer: bool,
+) -> tuple[Axis, tuple[Trial, Trial]]:  # fmt: skip
     """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette.
 
     Args:
@@ -85,6 +88,7 @@ def most_alike(
         outside: (S, S) signed distance to the full silhouette's edge.
         axis: where the search begins.
         outline: the elevation that shows most of the silhouette, radians.
+        height: of the solid where the outline does not tell it, half-widths.
         fineness: of the solids that are tried.
         tilts: steps of the search, degrees.
         nearer: whether the camera may also be nearer or farther.
@@ -96,7 +100,7 @@ def most_alike(
 
     def cost(axis: Axis) -> float:
         if axis not in tried:
-            tried[axis] = lid_and_opening(said, outside, axis, fineness, JUDGED)
+            tried[axis] = lid_and_opening(said, outside, axis, height, fineness, JUDGED)
         found = min(tried[axis], key=lambda trial: trial.apart)
         tilt = math.degrees(axis.elevation - outline) / 10.0
         return found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
@@ -108,10 +112,12 @@ def most_alike(
     return axis, tried[axis]
 
 
-def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> tuple[Trial, Trial]:
+def lid_and_opening(
+    said: Prediction, outside: Tensor, axis: Axis, height: float, fineness: tuple[int, int], thinnest: float
+) -> tuple[Trial, Trial]:
     """The largest solid of revolution about an axis, closed and open at the top, with walls at least ``thinnest`` half-widths thick."""
     table = largest_revolution(outside, axis)
-    ends = coverage(table, axis, said.mask, fineness)
+    ends = with_height(coverage(table, axis, said.mask, fineness), axis, height)
     lid = turned_profile(table, axis, ends)
     opening = turned_profile(table, axis, ends, max(WALL * lid.radius, thinnest))
 
@@ -120,9 +126,28 @@ def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tup
 
     def trial(profile: Profile) -> Trial:
         shown = show(profile, size, rays)
-        return Trial(profile, shown, ends.share, turned_apart(said, shown, shown.solid))
+        return Trial(profile, shown, ends.share, turned_apart(said, shown, shown.solid), ends)
 
     return trial(lid), trial(opening)
+
+
+def with_height(ends: Coverage, axis: Axis, height: float) -> Coverage:
+    """The ends of a solid; where its outline does not tell how high it is, it reaches down so far from its rim."""
+    told = ends.high - ends.low >= BLURRED / max(math.cos(axis.elevation), 1e-3)
+    return ends if told else ends._replace(low=ends.high - height)
+
+
+def height_told(said: Prediction, axis: Axis) -> float:
+    """How high the network's own solid is, along an axis, half-widths."""
+    up, inside = axis.directions(said.mask), said.mask > 0.5
+    size = said.mask.shape[-1]
+    heights = []
+    for depth in (said.front_depth, said.back_depth):
+        along = frame.ray_points(axis.distance, size, depth.new_zeros(1))[0], frame.ray_points(axis.distance, size, depth.new_ones(1))[0]
+        points = along[0] + (along[1] - along[0]) * depth[..., None]
+        heights.append((points @ up[0])[inside])
+    found = torch.cat(heights)
+    return max(float(found.quantile(1 - CUT) - found.quantile(CUT)), JUDGED)
 
 
 def more_likely(said: Prediction, lid: Trial, opening: Trial) -> Trial:

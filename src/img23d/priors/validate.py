@@ -17,7 +17,7 @@ def validate(network: ShapeNetwork, batches: Iterable[tuple[Tensor, Truth]]) -> 
 
     Returns:
         ``iou`` camera-frame volume IoU; ``front``, ``back`` mean absolute depth errors in half-widths; ``normal_deg``; ``back_rgb`` mean
-        absolute error; ``elevation_deg`` and ``fov_deg`` medians; ``volume`` the volume loss.
+        absolute error; ``elevation_deg`` and ``fov_deg`` medians; ``roll_deg`` mean; ``volume`` the volume loss.
     """
     network.eval()
     sums: dict[str, list[float]] = {}
@@ -55,5 +55,6 @@ def figures(answer: Answer, truth: Truth, inputs: Tensor) -> dict[str, Tensor]:
         "normal_deg": mean(torch.rad2deg(torch.arccos(cosine))),
         "back_rgb": mean((answer.back_rgb - truth.back_rgb).abs().mean(1)),
         "elevation_deg": pose[:, 0],
+        "roll_deg": pose[:, 1],
         "fov_deg": pose[:, 2],
     }
