@@ -17,6 +17,7 @@ DEPTH_SCALE = 0.5  # outputs of 1 mean this many half-widths
 FOV_MIDDLE, FOV_SPREAD = 0.55, 0.25  # radians: fov goes in and out as (fov - middle) / spread
 ELEVATION_MIDDLE, ELEVATION_SPREAD = 0.35, 0.35
 ROLL_SPREAD = 0.1
+VIEWED = (0, 1, 3)  # of what is told of the pose: elevation, roll, and the scale of the elevation
 
 
 class Answer(NamedTuple):
@@ -182,7 +183,7 @@ class ShapeNetwork(nn.Module):
         normal, log_scale = nn.functional.normalize(facing, dim=1, eps=1e-4), (out[:, 8:12] - 2.0).clamp(-6.0, 2.0)
         if self.view is not None:  # it learns from the answer, which does not change for its sake
             more = self.view(view_planes(inputs[:, 3:4], normal, depth, log_scale[:, 2:3]).detach(), whole.detach()).float()
-            told = told + nn.functional.pad(torch.stack([*more[:, :2].T, more.new_zeros(len(more)), more[:, 2]], 1), (0, 2))
+            told = told.index_add(1, torch.tensor(VIEWED, device=told.device), more)
         pose = told[:, :3] * told.new_tensor([ELEVATION_SPREAD, ROLL_SPREAD, FOV_SPREAD])
         pose = pose + told.new_tensor([ELEVATION_MIDDLE, 0.0, FOV_MIDDLE])
         return Answer(

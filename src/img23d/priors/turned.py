@@ -139,14 +139,10 @@ def with_height(ends: Coverage, axis: Axis, height: float) -> Coverage:
 
 def height_told(said: Prediction, axis: Axis) -> float:
     """How high the network's own solid is, along an axis, half-widths."""
-    up, inside = axis.directions(said.mask), said.mask > 0.5
-    size = said.mask.shape[-1]
-    heights = []
-    for depth in (said.front_depth, said.back_depth):
-        along = frame.ray_points(axis.distance, size, depth.new_zeros(1))[0], frame.ray_points(axis.distance, size, depth.new_ones(1))[0]
-        points = along[0] + (along[1] - along[0]) * depth[..., None]
-        heights.append((points @ up[0])[inside])
-    found = torch.cat(heights)
+    depths, inside = torch.stack([said.front_depth, said.back_depth]), said.mask > 0.5
+    middle, beyond = frame.ray_points(axis.distance, len(inside), depths.new_tensor([0.0, 1.0]))
+    points = middle + (beyond - middle) * depths[..., None]
+    found = (points @ axis.directions(depths)[0])[:, inside]
     return max(float(found.quantile(1 - CUT) - found.quantile(CUT)), JUDGED)
 
 

@@ -9,7 +9,7 @@ PLANES = 7  # mask, normal 3, first and last depth, certainty of the normal
 WIDTHS = (20, 36, 48)  # channels at 1/4, 1/8 and 1/16 of the picture of 64 pixels
 TOLD = 32  # numbers from which the view is read
 PLACES = 4  # along each side of what is left of the picture then
-NORMAL_DOUBT = 0.1  # 1 - cosine at which a normal's certainty is 1 / e
+DOUBT = 0.1  # 1 - cosine at which a normal's certainty is 1 / e
 
 
 class ViewHead(nn.Module):
@@ -53,5 +53,5 @@ def view_planes(mask: Tensor, normal: Tensor, depth: Tensor, log_scale: Tensor) 
         depth: (B, 2, S, S).
         log_scale: (B, 1, S, S) of 1 - cosine of the normal.
     """
-    sure = torch.exp(-log_scale.exp() / NORMAL_DOUBT)
+    sure = torch.exp(-log_scale.exp() / DOUBT)
     return nn.functional.adaptive_avg_pool2d(torch.cat([mask, normal * mask, depth * mask, sure * mask], 1).float(), 32)
