@@ -8,7 +8,7 @@ import torch
 from tests.priors.test_network import drawn_sample
 
 from img23d.priors.losses import Truth, prior_losses
-from img23d.priors.network import INPUTS, ShapeNetwork
+from img23d.priors.network import ELEVATION_MIDDLE, ELEVATION_SPREAD, INPUTS, ShapeNetwork
 from img23d.priors.options import NETWORKS, TrainOptions
 from img23d.priors.trainer import Trainer
 from img23d.priors.view_head import PLANES, ViewHead, view_planes
@@ -93,3 +93,16 @@ def test_what_does_not_lean_does_not_make_every_answer_upright():
         return float(prior_losses(answer._replace(pose=told), truth)["roll"])
 
     assert min((0.0, 0.05, 0.1, 0.2), key=loss) == 0.05
+
+
+def test_the_head_is_believed_only_of_views_from_above():
+    torch.manual_seed(0)
+    network = ShapeNetwork(**NETWORKS["tiny"]).eval()
+    inputs = torch.rand(2, INPUTS, 64, 64)
+    with torch.no_grad():
+        plain = network(inputs).pose
+        for degrees, believed in ((30.0, False), (70.0, True)):
+            network.view.view.bias[0] = (math.radians(degrees) - ELEVATION_MIDDLE) / ELEVATION_SPREAD
+            told = network(inputs).pose[:, 0]
+            more = math.radians(degrees) - ELEVATION_MIDDLE
+            torch.testing.assert_close(told, plain[:, 0] + more if believed else plain[:, 0])

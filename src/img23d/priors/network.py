@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,8 @@ PLANES = 12  # depths 2, normal 3, back colour 3, scales 4
 DEPTH_SCALE = 0.5  # outputs of 1 mean this many half-widths
 FOV_MIDDLE, FOV_SPREAD = 0.55, 0.25  # radians: fov goes in and out as (fov - middle) / spread
 ELEVATION_MIDDLE, ELEVATION_SPREAD = 0.35, 0.35
+# Elevation from which on the camera's head is believed; below, on the usual views, what was there before errs less.
+FROM_ABOVE = math.radians(45.0)
 ROLL_SPREAD = 0.1
 VIEWED = (0, 1, 3)  # of what is told of the pose: elevation, roll, and the scale of the elevation
 
@@ -117,7 +120,7 @@ class ShapeNetwork(nn.Module):
         volume_width: channels from which the bins are computed.
         fine_width: channels of the branch at 1/2 of the picture.
         mixers: blocks of attention at the second smallest size, on the way up.
-        view: whether the camera is read from its own answer, too (`img23d.priors.view_head`).
+        view: whether views from above are told from its own answer (`img23d.priors.view_head`).
     """
 
     def __init__(
@@ -183,7 +186,9 @@ class ShapeNetwork(nn.Module):
         normal, log_scale = nn.functional.normalize(facing, dim=1, eps=1e-4), (out[:, 8:12] - 2.0).clamp(-6.0, 2.0)
         if self.view is not None:  # it learns from the answer, which does not change for its sake
             more = self.view(view_planes(inputs[:, 3:4], normal, depth, log_scale[:, 2:3]).detach(), whole.detach()).float()
-            told = told.index_add(1, torch.tensor(VIEWED, device=told.device), more)
+            seen = told.index_add(1, torch.tensor(VIEWED, device=told.device), more)
+            above = seen[:, :1] > (FROM_ABOVE - ELEVATION_MIDDLE) / ELEVATION_SPREAD
+            told = seen if self.view.training else torch.where(above, seen, told)
         pose = told[:, :3] * told.new_tensor([ELEVATION_SPREAD, ROLL_SPREAD, FOV_SPREAD])
         pose = pose + told.new_tensor([ELEVATION_MIDDLE, 0.0, FOV_MIDDLE])
         return Answer(
