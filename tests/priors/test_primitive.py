@@ -16,7 +16,7 @@ from img23d.priors.profile import PROFILE, Profile, rays_about, seen_along_rays,
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
 from img23d.priors.shown import BINS, Candidate, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
-from img23d.priors.turned import JUDGED, height_told, turned_candidate, with_height
+from img23d.priors.turned import BLURRED, JUDGED, turned_candidate, with_height
 
 SIZE, THIN = 128, 0.06
 CUP = Axis(math.radians(22.0), 0.0, 4.0)
@@ -316,21 +316,22 @@ def test_a_ball_is_no_box():
     assert box_candidate(told(cup(False)[1], mask, 0.2, 0.3), fov_known=False) is None
 
 
-@pytest.mark.parametrize("height", [0.05, 0.12, 0.3])
-def test_a_disc_seen_from_above_is_as_high_as_the_network_says(height):
-    """Its outline is the rim's alone: cut off as far as that shows nothing else, nothing would be left of it."""
+@pytest.mark.parametrize("height", [0.05, 0.12])
+def test_a_disc_seen_from_above_is_as_high_as_its_outline_could_not_show(height):
+    """Its outline is the rim's alone: cut off as far as that shows nothing else, nothing or a sheet would be left of it."""
     above = Axis(math.radians(76.0), 0.0, 4.0)
     disc = turned_profile(table_of(0.7, 0.0, height), above, Coverage(1.0, 0.0, height))
     shown = show(disc, SIZE)
     mask = soft(shown)
     said = told(shown, mask, above.elevation, 2 * math.atan(1 / above.distance))
-    assert height_told(said, above) == pytest.approx(max(height, JUDGED), abs=0.04)
-    blurred, clear = Coverage(1.0, 0.2, 0.21), Coverage(1.0, -0.4, 0.21)
-    assert with_height(blurred, above, 0.3) == blurred._replace(low=pytest.approx(-0.09)) and with_height(clear, above, 0.3) == clear
-    assert with_height(blurred, CUP._replace(elevation=0.0), 0.3).low == pytest.approx(-0.09)
+    said = replace(said, back_depth=said.back_depth + 0.8)  # whatever the network makes of what is below
+    hidden, clear = Coverage(1.0, 0.2, 0.21), Coverage(1.0, -0.4, 0.21)
+    assert with_height(hidden, above).low == pytest.approx(0.21 - BLURRED / math.cos(above.elevation))
+    assert with_height(hidden, CUP._replace(elevation=0.0)).low == pytest.approx(0.21 - JUDGED)
+    assert with_height(clear, above) == clear
     found = turned_candidate(said, True)
     assert found is not None
     assert float(found.shown.solid.float().sum()) > 0.9 * float((mask > 0.5).sum())
-    points = torch.tensor([[0.0, 0.0, 0.0]]) + above.directions(mask)[0] * torch.linspace(-0.6, 0.6, 241)[:, None]
+    points = above.directions(mask)[0] * torch.linspace(-0.6, 0.6, 241)[:, None]
     inside = (found.solid(points) < 0).float().sum() * (1.2 / 240)
-    assert float(inside) == pytest.approx(max(height, JUDGED), abs=2 / SIZE * 2 / math.cos(above.elevation))  # a pixel at either end
+    assert JUDGED - 0.01 < float(inside) < height + 2 * 2 / SIZE / math.cos(above.elevation)  # a pixel at either end

@@ -31,9 +31,11 @@ COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundred
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
 ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
 EMPTY = 0.9  # share of the cavity in which that must be empty: to hollow out what is solid does more harm than a lid on what is hollow
-CUT = 0.05  # share of the network's surface above and below which it may be anywhere
 TILTS, NEARER = (6.0, 3.0, 1.5), 1.25  # degrees, and times as near: steps of the search
-BLURRED = 0.03  # half-widths across the rays: what is no higher is a disc seen from above, whose height the outline does not tell
+BLURRED, STEEPEST = (
+    0.03,
+    0.17,
+)  # half-widths across the rays that outlines may be off; cosine of the steepest view for which that is made up
 LAST_TILTS = (1.5, 0.8, 0.4)  # degrees: its last steps, on the picture in full; where plates look alike is a valley of two degrees
 
 
@@ -62,11 +64,11 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     axis, ends = find_axis(outside, said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known)
     if ends.share < LEAST_SHARE:
         return None
-    outline, small, height = axis.elevation, halved(said), height_told(said, axis)
-    axis, (lid, opening) = most_alike(small, outside, axis, outline, height, COARSE, TILTS, not fov_known)
+    outline, small = axis.elevation, halved(said)
+    axis, (lid, opening) = most_alike(small, outside, axis, outline, COARSE, TILTS, not fov_known)
     if min(lid.apart, opening.apart) > TURNED + HOPELESS:
         return None
-    axis, (lid, opening) = most_alike(said, outside, axis, outline, height, EXACT, LAST_TILTS, False)
+    axis, (lid, opening) = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, False)
     found = more_likely(said, lid, opening)
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
@@ -78,9 +80,8 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
 
 
 def most_alike(
-    said: Prediction, outside: Tensor, axis: Axis, outline: float, height: float, fineness: tuple[int, int], tilts: tuple[float, ...],
-    nearer: bool,
-) -> tuple[Axis, tuple[Trial, Trial]]:  # fmt: skip
+    said: Prediction, outside: Tensor, axis: Axis, outline: float, fineness: tuple[int, int], tilts: tuple[float, ...], nearer: bool
+) -> tuple[Axis, tuple[Trial, Trial]]:
     """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette.
 
     Args:
@@ -88,7 +89,6 @@ def most_alike(
         outside: (S, S) signed distance to the full silhouette's edge.
         axis: where the search begins.
         outline: the elevation that shows most of the silhouette, radians.
-        height: of the solid where the outline does not tell it, half-widths.
         fineness: of the solids that are tried.
         tilts: steps of the search, degrees.
         nearer: whether the camera may also be nearer or farther.
@@ -100,7 +100,7 @@ def most_alike(
 
     def cost(axis: Axis) -> float:
         if axis not in tried:
-            tried[axis] = lid_and_opening(said, outside, axis, height, fineness, JUDGED)
+            tried[axis] = lid_and_opening(said, outside, axis, fineness, JUDGED)
         found = min(tried[axis], key=lambda trial: trial.apart)
         tilt = math.degrees(axis.elevation - outline) / 10.0
         return found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
@@ -112,12 +112,10 @@ def most_alike(
     return axis, tried[axis]
 
 
-def lid_and_opening(
-    said: Prediction, outside: Tensor, axis: Axis, height: float, fineness: tuple[int, int], thinnest: float
-) -> tuple[Trial, Trial]:
+def lid_and_opening(said: Prediction, outside: Tensor, axis: Axis, fineness: tuple[int, int], thinnest: float) -> tuple[Trial, Trial]:
     """The largest solid of revolution about an axis, closed and open at the top, with walls at least ``thinnest`` half-widths thick."""
     table = largest_revolution(outside, axis)
-    ends = with_height(coverage(table, axis, said.mask, fineness), axis, height)
+    ends = with_height(coverage(table, axis, said.mask, fineness), axis)
     lid = turned_profile(table, axis, ends)
     opening = turned_profile(table, axis, ends, max(WALL * lid.radius, thinnest))
 
@@ -131,19 +129,10 @@ def lid_and_opening(
     return trial(lid), trial(opening)
 
 
-def with_height(ends: Coverage, axis: Axis, height: float) -> Coverage:
-    """The ends of a solid; where its outline does not tell how high it is, it reaches down so far from its rim."""
-    told = ends.high - ends.low >= BLURRED / max(math.cos(axis.elevation), 1e-3)
-    return ends if told else ends._replace(low=ends.high - height)
-
-
-def height_told(said: Prediction, axis: Axis) -> float:
-    """How high the network's own solid is, along an axis, half-widths."""
-    depths, inside = torch.stack([said.front_depth, said.back_depth]), said.mask > 0.5
-    middle, beyond = frame.ray_points(axis.distance, len(inside), depths.new_tensor([0.0, 1.0]))
-    points = middle + (beyond - middle) * depths[..., None]
-    found = (points @ axis.directions(depths)[0])[:, inside]
-    return max(float(found.quantile(1 - CUT) - found.quantile(CUT)), JUDGED)
+def with_height(ends: Coverage, axis: Axis) -> Coverage:
+    """The ends of a solid, which is at least as high as its outline could not show."""
+    hidden = BLURRED / max(math.cos(axis.elevation), STEEPEST)
+    return ends if ends.high - ends.low >= hidden else ends._replace(low=ends.high - max(hidden, JUDGED))
 
 
 def more_likely(said: Prediction, lid: Trial, opening: Trial) -> Trial:
