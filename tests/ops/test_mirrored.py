@@ -51,7 +51,8 @@ def test_only_a_doubtful_image_that_swaps_front_and_back_loses_small_features(mo
     monkeypatch.setattr(mirrored, "consider", lambda *_: found)
     monkeypatch.setattr(mirrored, "featureless", lambda photo: "plain")
     monkeypatch.setattr(mirrored, "image_layer", lambda surface, photo, *_: shown.append(photo) or layer)
-    images(None, "sharp", [found.symmetry], layer, None, None)
+    lying = SimpleNamespace(mesh=SimpleNamespace(vertices=torch.tensor([[-1.0, -0.5, -0.4], [1.0, 0.5, 0.4]])))
+    images(lying, "sharp", [found.symmetry], layer, None, None)
     assert shown == ["plain" if plain else "sharp"]
 
 
@@ -63,6 +64,29 @@ def test_a_photo_without_features_keeps_its_colours_and_loses_its_eyes():
     photo = Photo(*(PhotoSource(None, eyes, torch.ones(128, 128), None, None, None, None) for _ in range(2)), 1.3)
     for source in (featureless(photo).sharp, featureless(photo).soft):
         assert float((source.rgb - rgb).abs().max()) < 0.01
+
+
+@pytest.mark.parametrize(
+    "height, score, turn, backs",
+    [(1.0, 1.0, 0.0, 0), (0.4, 1.0, 0.0, 1), (1.0, 0.5, 0.0, 1), (1.0, 1.0, 0.9, 2), (1.0, 1.0, 0.5, 0)],
+)
+def test_a_standing_figure_gets_no_second_face(monkeypatch, height, score, turn, backs):
+    """Seen from its front, its colours differ left and right. Not so what lies, what is lopsided, and what turns into itself."""
+    layer = Layer(torch.zeros(5, 3), torch.zeros(5), torch.zeros(5, 3), torch.zeros(5))
+    across, through = (MirrorPlane(torch.tensor(normal), 0.0, s) for normal, s in (([0.0, 0.0, 1.0], 1.0), ([1.0, 0.0, 0.0], score)))
+    symmetries = [across, through, *([HalfTurn(torch.zeros(3), turn)] if turn else [])]
+    told = {id(across): (mirrored.UNTOLD, 1.0), id(through): (0.3, 0.1)}
+    monkeypatch.setattr(
+        mirrored,
+        "consider",
+        lambda _, one, *__: Candidate(one, torch.zeros(5, 3), torch.ones(5), *told.get(id(one), (mirrored.UNTOLD, 1.0))),
+    )
+    monkeypatch.setattr(mirrored, "image_layer", lambda *_: layer)
+    monkeypatch.setattr(mirrored, "IMAGES", 9)
+    monkeypatch.setattr(mirrored, "LEAST_GAIN", -1.0)
+    surface = SimpleNamespace(mesh=SimpleNamespace(vertices=torch.tensor([[-0.4, -height, -0.3], [0.6, height, 0.3]])))
+    found = images(surface, None, symmetries, layer, None, None)
+    assert len(found.possible) == backs and len(found.denied) == 1 and not found.confirmed
 
 
 def candidate(agreement: float, doubted: bool) -> Candidate:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from img23d.errors import InputError, WeightsError
+from img23d.priors import foreground_scenes
 from img23d.priors.cutouts import Cutouts, draw_object, photograph_object, read_cutouts, spread, write_cutouts
 from img23d.priors.foreground import (
     WEIGHTS,
@@ -22,7 +23,7 @@ from img23d.priors.foreground import (
 )
 from img23d.priors.foreground_closer import Part, part_about, with_closer
 from img23d.priors.foreground_colours import weigh_colours, widen_holes, without_scraps
-from img23d.priors.foreground_scenes import _paste, _paste_two, compose
+from img23d.priors.foreground_scenes import _paste, _paste_two, backdrop_alike, compose, cut_off
 from img23d.priors.foreground_train import (
     ForegroundOptions,
     ForegroundTrainer,
@@ -73,10 +74,9 @@ def test_network_answers_at_the_resolution_of_its_input():
 
 
 def test_coarse_alpha_does_not_care_about_mirroring():
-    network = ForegroundNetwork((8, 8, 16, 16)).eval()
-    rgb = torch.rand(50, 80, 3)
-    straight, mirrored = coarse_alpha(network, rgb), coarse_alpha(network, rgb.flip(1))
-    assert straight.shape == (160, 256)
+    rgb = small_disc_photo(80, 0.4, (0.45, 0.5))[0][10:60]
+    straight, mirrored = coarse_alpha(load_network(), rgb), coarse_alpha(load_network(), rgb.flip(1))
+    assert straight.shape == (160, 256) and 0.2 < float((straight > 0.5).float().mean()) < 0.8
     assert torch.allclose(straight, mirrored.flip(1), atol=1e-5)
 
 
@@ -151,7 +151,8 @@ def test_loss_is_least_for_the_truth_and_ignores_the_border():
     assert float(foreground_loss(logits, alpha, valid)) < 0.01
 
 
-def test_compositions_contain_the_object_where_alpha_says():
+def test_compositions_contain_the_object_where_alpha_says(monkeypatch):
+    monkeypatch.setattr(foreground_scenes, "ALIKE", 0.0)
     backgrounds = np.zeros((2, 64, 64, 3), np.uint8)
     bright, dark = [], []
     for seed in range(30):
@@ -163,6 +164,24 @@ def test_compositions_contain_the_object_where_alpha_says():
     assert min(bright) > 90 and np.median(bright) > 180 and max(dark) < 60
     again = compose(np.random.default_rng(29), discs(), 5, backgrounds, 96)
     assert np.array_equal(again.rgb, sample.rgb) and np.array_equal(again.alpha, sample.alpha)
+
+
+def test_backdrops_alike_are_smooth_and_of_the_objects_colours():
+    colours = np.array([[200, 40, 40], [30, 160, 60]], np.uint8)
+    for seed in range(12):
+        canvas = backdrop_alike(np.random.default_rng(seed), colours, 90, 60)
+        assert canvas.shape == (60, 90, 3) and canvas.dtype == np.float32 and (canvas >= 0).all()
+        assert np.abs(np.diff(canvas, axis=1)).max() < 8, "a drape, not a pattern"
+        share = canvas / canvas.sum(-1, keepdims=True)
+        between = np.linalg.norm(share[..., None, :] - colours / colours.sum(-1, keepdims=True), axis=-1)
+        assert between.min(-1).max() < 0.6 * np.linalg.norm(np.subtract(*(colours / colours.sum(-1, keepdims=True))))
+
+
+def test_frames_cut_off_a_part_of_the_object_and_never_most_of_it():
+    for seed in range(40):
+        place = cut_off(np.random.default_rng(seed), 100, 80, 40.0)
+        outside = np.maximum(np.maximum(20 - place, place + 20 - np.array([100, 80])), 0)
+        assert np.count_nonzero(outside) == 1 and 2 <= outside.max() <= 14
 
 
 def test_two_things_side_by_side_are_both_meant():
@@ -327,6 +346,23 @@ def test_a_half_seen_hole_opens_and_a_leak_does_not() -> None:
     assert torch.equal(widen_holes(alpha, leaking), alpha)
     solid = torch.where(radius < 0.8, 0.98, 0.02)
     assert torch.equal(widen_holes(solid, evidence), solid), "what the network never doubted stays closed"
+
+
+def test_colours_open_no_hole_where_the_network_is_sure() -> None:
+    """A red disc with a white chest before white: a few pixels of the chest were doubted."""
+    axis = torch.linspace(-1, 1, 128)
+    radius = (axis[:, None] ** 2 + axis**2).sqrt()
+    chest, body = radius < 0.16, radius < 0.8
+    rgb = torch.where((body & ~chest)[..., None], torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.95, 0.95, 0.95]))
+    coarse = torch.where(body, 0.998, 0.002)
+    coarse[radius < 0.07] = 0.03
+    answer = weigh_colours(rgb, coarse)
+    assert float(answer[radius < 0.03].max()) < 0.5, "what is doubted does open"
+    assert float((answer[chest & (radius > 0.1)] > 0.5).float().mean()) > 0.95
+    sure = coarse.clone()
+    sure[chest] = 0.7
+    opened = weigh_colours(rgb, torch.where(radius < 0.07, 0.03, sure))
+    assert float(opened[chest].max()) < 0.5, "and grows where the network is not sure"
 
 
 def small_disc_photo(side: int, radius: float, centre: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,6 +38,8 @@ WHOLE = 0.8
 # Score below which an image that swaps front and back, and of which nothing tells, keeps the colours and loses the front's small features
 # (a figure has stripes all round, but no second face): medians over this many pixels around each of a picture of so many.
 DOUBTFUL, FEATURE, CALM_SIZE = 0.8, 4, 128
+# Score of the plane between left and right from which a standing shape is taken for a figure seen from its front.
+UPRIGHT = 0.8
 # At most so many images, each with at least this mean trust on what was not known before.
 IMAGES, LEAST_GAIN = 2, 0.01
 
@@ -74,8 +76,9 @@ class Candidate:
 
 def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Layer, vertices: Points, texels: Points) -> Images:
     """What the photo shows of the same shape elsewhere, for those symmetries that add most."""
-    left = without_doubted(with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries]))
-    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left):
+    considered = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
+    left = without_doubted(considered)
+    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or like_a_figure(considered, surface):
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
     known, found = seen.vertex_trust, Images()
@@ -97,6 +100,19 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
         else:
             (found.possible if best.agreement > DENIED else found.denied).append(layer)
     return found
+
+
+def like_a_figure(candidates: list[Candidate], surface: Surface) -> bool:
+    """Whether it stands and is its own mirror image left and right by its shape, whatever the colours say of that.
+
+    People, toys and sitting animals seen from the front turn their heads, carry things and are lit from one side, and the guess of their
+    backs is so round that it is an image of the front as well: they would get a second face. What lies along the view is longer than high,
+    and vessels and boxes turn into themselves.
+    """
+    reach = surface.mesh.vertices.amax(0) - surface.mesh.vertices.amin(0)
+    stands = float(reach[1]) >= float(torch.maximum(reach[0], reach[2]))
+    turns = any(isinstance(one.symmetry, HalfTurn) for one in candidates)
+    return stands and not turns and any(one.across < THROUGH and one.symmetry.score >= UPRIGHT for one in candidates)
 
 
 def without_doubted(candidates: list[Candidate]) -> list[Candidate]:

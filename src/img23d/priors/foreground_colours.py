@@ -14,6 +14,8 @@ LIMIT = 3.0  # largest evidence of one pixel's colour, in log odds
 FLOOR = 1e-4  # share of pixels below which a colour counts as unseen
 PASSES = 5
 SMOOTHING = 2.0  # pixels of the coarse picture: neighbours share their evidence
+SUREST = 0.005  # the network's probabilities are taken for at least this and at most one less it: so sure it may be against any colour
+CONSENT = 0.9  # probability above which the network itself must not be overruled by the growth of a hole
 CLEARLY = -1.0  # evidence, in log odds, of a colour that is the background's
 SPREADS = 6.0  # a hole grows to so many times its area at most; what grows more has leaked into the object
 
@@ -59,14 +61,14 @@ def weigh_colours(rgb: Tensor, coarse: Tensor) -> Tensor:
     """
     bins = (rgb.clamp(0, 1) * (BINS - 1e-3)).long()
     index = ((bins[..., 0] * BINS + bins[..., 1]) * BINS + bins[..., 2]).reshape(-1)
-    sure = coarse.clamp(0.02, 0.98)
+    sure = coarse.clamp(SUREST, 1 - SUREST)
     prior, now = torch.log(sure / (1 - sure)), coarse
     for _ in range(PASSES):
         inside, outside = colour_share(index, now.reshape(-1)), colour_share(index, 1 - now.reshape(-1))
         evidence = torch.log((inside + FLOOR) / (outside + FLOOR)).clamp(-LIMIT, LIMIT)[index].reshape(coarse.shape)
-        odds = blur((prior + STRENGTH * evidence)[None], SMOOTHING, (1, 2))[0]
-        now = torch.sigmoid(odds)
-    return widen_holes(now, evidence)
+        now = torch.sigmoid(prior + STRENGTH * blur(evidence[None], SMOOTHING, (1, 2))[0])
+    # A white chest before a white wall is as bright as a hole: where the network is sure and neighbours agree, colours open none.
+    return torch.where((coarse > CONSENT) & (now > 0.5), now, widen_holes(now, evidence))
 
 
 def widen_holes(alpha: Tensor, evidence: Tensor) -> Tensor:

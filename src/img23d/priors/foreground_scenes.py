@@ -12,6 +12,8 @@ from PIL import Image, ImageFilter
 from img23d.priors.cutouts import Cutouts
 
 COMPANY = 0.12  # share of pictures that are of two things
+CUT_OFF = 0.15  # share of pictures whose frame cuts a part of the object off
+ALIKE = 0.12  # share of pictures whose backdrop has colours of the object itself
 
 
 class ForegroundSample(NamedTuple):
@@ -116,6 +118,35 @@ def photographed(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     return np.asarray(image)
 
 
+def backdrop_alike(rng: np.random.Generator, colours: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width, 3) float 0..255: a smooth studio backdrop in colours of the object, so that colour alone tells nothing.
+
+    Args:
+        rng: the only source of chance.
+        colours: (N, 3) of the object.
+        width: pixels.
+        height: pixels.
+    """
+    wall, floor = (colours[rng.integers(len(colours))].astype(np.float32) * math.exp(rng.normal(0, 0.12)) for _ in range(2))
+    if rng.random() < 0.5:
+        floor = wall * rng.uniform(0.8, 1.2)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    y, x = y / height - 0.5, x / width - 0.5
+    share = 1 / (1 + np.exp(-(y - rng.uniform(-0.3, 0.4)) * rng.uniform(4, 40)))[..., None]
+    spot = (x - rng.normal(0, 0.2)) ** 2 + (y - rng.normal(0, 0.2)) ** 2
+    light = 1 + rng.normal(0, 0.2) * x + rng.normal(0, 0.2) * y - rng.uniform(0, 0.8) * spot
+    return ((wall * (1 - share) + floor * share) * light[..., None]).astype(np.float32)
+
+
+def cut_off(rng: np.random.Generator, width: int, height: int, reach: float) -> np.ndarray:
+    """(2,) where the middle of an object of that size must lie for one side of the frame to cut a part of it off."""
+    place = np.array([width, height]) / 2 + rng.normal(0, 0.1, 2) * reach
+    axis, outside = int(rng.integers(2)), rng.uniform(0.05, 0.35) * reach
+    near = reach / 2 - outside
+    place[axis] = near if rng.random() < 0.5 else (width, height)[axis] - near
+    return place
+
+
 def compose(rng: np.random.Generator, cutouts: Cutouts, index: int, backgrounds: np.ndarray, size: int) -> ForegroundSample:
     """Draw one training picture.
 
@@ -136,6 +167,9 @@ def compose(rng: np.random.Generator, cutouts: Cutouts, index: int, backgrounds:
     if rng.random() < 0.5:
         canvas = canvas[:, ::-1].copy()
     canvas *= np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.05, 3))
+    if rng.random() < ALIKE:
+        inside = cutouts.alpha[index] >= cutouts.alpha[index].max()
+        canvas = backdrop_alike(rng, cutouts.rgb[index][inside], width, height)
     shorter, middle = min(width, height), np.array([width, height]) / 2
     if rng.random() < 0.35:
         blur = 0.0 if rng.random() < 0.4 else rng.uniform(0.5, 4) * size / 192
@@ -147,6 +181,8 @@ def compose(rng: np.random.Generator, cutouts: Cutouts, index: int, backgrounds:
     reach = rng.uniform(0.4, 1.0) * shorter if rng.random() < 0.9 else rng.uniform(1.0, 1.25) * shorter
     room = np.maximum(0.0, np.array([width, height]) - reach) / 2
     place = middle + np.clip(rng.normal(0, 0.35, 2), -0.9, 0.9) * room
+    if rng.random() < CUT_OFF:
+        place = cut_off(rng, width, height, reach)
     if together:
         alpha = _paste_two(rng, canvas, cutouts, (int(rng.integers(len(cutouts.alpha))), index), reach, place)
     else:

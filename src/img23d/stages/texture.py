@@ -39,7 +39,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 11
+VERSION = 12
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
 MATCHING_FACES, TEXELS_PER_FACE = 30_000, 35
 
