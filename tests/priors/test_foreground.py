@@ -22,7 +22,7 @@ from img23d.priors.foreground import (
     sharpen,
 )
 from img23d.priors.foreground_closer import Part, part_about, with_closer
-from img23d.priors.foreground_colours import weigh_colours, widen_holes, without_scraps
+from img23d.priors.foreground_colours import close_holes, weigh_colours, widen_holes, without_scraps
 from img23d.priors.foreground_scenes import _paste, _paste_two, backdrop_alike, compose, cut_off
 from img23d.priors.foreground_train import (
     ForegroundOptions,
@@ -349,20 +349,20 @@ def test_a_half_seen_hole_opens_and_a_leak_does_not() -> None:
 
 
 def test_colours_open_no_hole_where_the_network_is_sure() -> None:
-    """A red disc with a white chest before white: a few pixels of the chest were doubted."""
+    """A red disc with a white chest before white, which the network hardly doubts; then one that it does."""
     axis = torch.linspace(-1, 1, 128)
     radius = (axis[:, None] ** 2 + axis**2).sqrt()
-    chest, body = radius < 0.16, radius < 0.8
+    chest, body = radius < 0.25, radius < 0.8
     rgb = torch.where((body & ~chest)[..., None], torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.95, 0.95, 0.95]))
-    coarse = torch.where(body, 0.998, 0.002)
-    coarse[radius < 0.07] = 0.03
-    answer = weigh_colours(rgb, coarse)
-    assert float(answer[radius < 0.03].max()) < 0.5, "what is doubted does open"
-    assert float((answer[chest & (radius > 0.1)] > 0.5).float().mean()) > 0.95
-    sure = coarse.clone()
-    sure[chest] = 0.7
-    opened = weigh_colours(rgb, torch.where(radius < 0.07, 0.03, sure))
-    assert float(opened[chest].max()) < 0.5, "and grows where the network is not sure"
+    coarse = torch.where(body, 0.99, 0.002)
+    coarse[chest] = 0.94
+    assert float(weigh_colours(rgb, coarse)[body].min()) > 0.5
+    assert float(close_holes(torch.where(chest, 0.1, coarse), coarse)[chest].min()) == pytest.approx(0.94)
+    coarse[chest] = 0.7
+    assert float((weigh_colours(rgb, coarse)[radius < 0.2] < 0.5).float().mean()) == 1.0
+    torn = torch.where(radius > 0.7, 0.1, coarse)
+    assert torch.equal(close_holes(torn, coarse), torn), "what reaches the border is no hole"
+    assert torch.equal(close_holes(coarse, coarse), coarse)
 
 
 def small_disc_photo(side: int, radius: float, centre: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:

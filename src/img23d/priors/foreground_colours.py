@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv3d, pad
@@ -15,7 +16,8 @@ FLOOR = 1e-4  # share of pixels below which a colour counts as unseen
 PASSES = 5
 SMOOTHING = 2.0  # pixels of the coarse picture: neighbours share their evidence
 SUREST = 0.005  # the network's probabilities are taken for at least this and at most one less it: so sure it may be against any colour
-CONSENT = 0.9  # probability above which the network itself must not be overruled by the growth of a hole
+CONSENT = 0.9  # probability above which a hole does not grow over a pixel
+SOLID = 0.85  # mean probability in a hole from which the network is right that there is none, whatever its colours
 CLEARLY = -1.0  # evidence, in log odds, of a colour that is the background's
 SPREADS = 6.0  # a hole grows to so many times its area at most; what grows more has leaked into the object
 
@@ -67,8 +69,8 @@ def weigh_colours(rgb: Tensor, coarse: Tensor) -> Tensor:
         inside, outside = colour_share(index, now.reshape(-1)), colour_share(index, 1 - now.reshape(-1))
         evidence = torch.log((inside + FLOOR) / (outside + FLOOR)).clamp(-LIMIT, LIMIT)[index].reshape(coarse.shape)
         now = torch.sigmoid(prior + STRENGTH * blur(evidence[None], SMOOTHING, (1, 2))[0])
-    # A white chest before a white wall is as bright as a hole: where the network is sure and neighbours agree, colours open none.
-    return torch.where((coarse > CONSENT) & (now > 0.5), now, widen_holes(now, evidence))
+    widened = torch.where((coarse > CONSENT) & (now > 0.5), now, widen_holes(now, evidence))
+    return close_holes(widened, coarse)
 
 
 def widen_holes(alpha: Tensor, evidence: Tensor) -> Tensor:
@@ -96,6 +98,24 @@ def widen_holes(alpha: Tensor, evidence: Tensor) -> Tensor:
         if seed and int(place.sum()) <= SPREADS * seed:
             alpha = torch.where(torch.from_numpy(place).to(alpha.device), alpha.clamp(max=0.02), alpha)
     return alpha
+
+
+def close_holes(alpha: Tensor, coarse: Tensor) -> Tensor:
+    """Close the holes that colours opened where the network is sure: a white chest before a white wall looks like one.
+
+    Args:
+        alpha: (h, w) probability of foreground after the colours.
+        coarse: (h, w) before them, the network's.
+
+    Returns:
+        (h, w); what is closed is as probable as the network said, the rest is unchanged.
+    """
+    from scipy.ndimage import binary_fill_holes, label, mean
+
+    ground = (alpha < 0.5).cpu().numpy()
+    parts, found = label(binary_fill_holes(~ground) & ground)
+    sure = np.concatenate([[False], np.asarray(mean(coarse.cpu().numpy(), parts, np.arange(1, found + 1))) > SOLID])
+    return torch.where(torch.from_numpy(sure[parts]).to(alpha.device), coarse, alpha)
 
 
 def without_scraps(coarse: Tensor, share: float = 0.1) -> Tensor:
