@@ -86,6 +86,27 @@ SABOTAGES = (
         "found = sum(sides) / 2",
         "tests/priors/test_lean.py",
     ),
+    Sabotage(
+        "a second face on every figure's back",
+        "ops/mirrored.py",
+        "return stands and not turns and any(",
+        "return not stands and not turns and any(",
+        "tests/ops/test_mirrored.py",
+    ),
+    Sabotage(
+        "holes in white chests",
+        "priors/foreground_colours.py",
+        "return close_holes(widened, coarse)",
+        "return widened",
+        "tests/priors/test_foreground.py",
+    ),
+    Sabotage(
+        "the colours blur what the network knows",
+        "priors/foreground_colours.py",
+        "torch.sigmoid(prior + STRENGTH * blur(evidence[None], SMOOTHING, (1, 2))[0])",
+        "torch.sigmoid(blur((prior + STRENGTH * evidence)[None], SMOOTHING, (1, 2))[0])",
+        "tests/priors/test_foreground.py",
+    ),
     Sabotage("the photo shines through walls", "ops/unseen.py", " * on_last(source, x, y, depth)", "", "tests/ops/test_unseen.py"),
     Sabotage(
         "what is known is fitted anyway",
