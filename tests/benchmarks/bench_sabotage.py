@@ -89,8 +89,8 @@ SABOTAGES = (
     Sabotage(
         "a second face on every figure's back",
         "ops/mirrored.py",
-        "return stands and not turns and any(",
-        "return not stands and not turns and any(",
+        "return not turns and any(",
+        "return turns and any(",
         "tests/ops/test_mirrored.py",
     ),
     Sabotage(

@@ -99,7 +99,25 @@ def candidate(agreement: float, doubted: bool) -> Candidate:
 def test_a_doubted_plane_counts_where_the_photo_confirms_it_and_denies_those_that_fit_better(better, doubted, counts):
     first, second = candidate(better, False), candidate(doubted, True)
     turn = Candidate(HalfTurn(torch.zeros(3), 1.0), torch.zeros(5, 3), torch.ones(5), 1.0, 1.0)
-    assert without_doubted([first, second, turn]) == ([first, second, turn] if counts else [first, turn])
+    for lying in (False, True):
+        assert without_doubted([first, second, turn], lying) == ([first, second, turn] if counts else [first, turn])
+
+
+@pytest.mark.parametrize(
+    "better, across, score, lying, counts",
+    [
+        (0.3, 1.0, 1.0, True, True),
+        (0.3, 1.0, 1.0, False, False),
+        (0.5, 1.0, 1.0, True, False),
+        (0.3, 0.7, 1.0, True, False),
+        (0.3, 1.0, 0.7, True, False),
+    ],
+)
+def test_the_other_side_of_a_car_looks_like_the_one_that_is_seen(better, across, score, lying, counts):
+    """A plane along it that nothing tells of counts, once the photo has denied the one across it."""
+    wrong, plane = candidate(better, False), MirrorPlane(torch.tensor([0.0, 0.0, 1.0]), 0.0, score, True)
+    along = Candidate(plane, torch.zeros(5, 3), torch.ones(5), mirrored.UNTOLD, across)
+    assert without_doubted([wrong, along], lying) == ([wrong, along] if counts else [wrong])
 
 
 @pytest.mark.parametrize("share, doubted, told", [(0.03, False, True), (0.03, True, False), (0.1, True, True)])

@@ -38,8 +38,8 @@ WHOLE = 0.8
 # Score below which an image that swaps front and back, and of which nothing tells, keeps the colours and loses the front's small features
 # (a figure has stripes all round, but no second face): medians over this many pixels around each of a picture of so many.
 DOUBTFUL, FEATURE, CALM_SIZE = 0.8, 4, 128
-# Score of the plane between left and right from which a standing shape is taken for a figure seen from its front.
-UPRIGHT = 0.8
+# Score from which the shape alone tells: a plane between left and right of what stands, and one along what lies.
+GOOD_SHAPE = 0.8
 # At most so many images, each with at least this mean trust on what was not known before.
 IMAGES, LEAST_GAIN = 2, 0.01
 
@@ -77,8 +77,9 @@ class Candidate:
 def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Layer, vertices: Points, texels: Points) -> Images:
     """What the photo shows of the same shape elsewhere, for those symmetries that add most."""
     considered = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
-    left = without_doubted(considered)
-    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or like_a_figure(considered, surface):
+    stands = standing(surface)
+    left = without_doubted(considered, not stands)
+    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or (stands and like_a_figure(considered)):
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
     known, found = seen.vertex_trust, Images()
@@ -102,25 +103,37 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
     return found
 
 
-def like_a_figure(candidates: list[Candidate], surface: Surface) -> bool:
-    """Whether it stands and is its own mirror image left and right by its shape, whatever the colours say of that.
+def standing(surface: Surface) -> bool:
+    """Whether a surface is as high as it is wide and deep."""
+    reach = surface.mesh.vertices.amax(0) - surface.mesh.vertices.amin(0)
+    return float(reach[1]) >= float(torch.maximum(reach[0], reach[2]))
+
+
+def like_a_figure(candidates: list[Candidate]) -> bool:
+    """Whether what stands is its own mirror image left and right by its shape, whatever the colours say of that.
 
     People, toys and sitting animals seen from the front turn their heads, carry things and are lit from one side, and the guess of their
-    backs is so round that it is an image of the front as well: they would get a second face. What lies along the view is longer than high,
-    and vessels and boxes turn into themselves.
+    backs is so round that it is an image of the front as well: they would get a second face. Vessels and boxes turn into themselves.
     """
-    reach = surface.mesh.vertices.amax(0) - surface.mesh.vertices.amin(0)
-    stands = float(reach[1]) >= float(torch.maximum(reach[0], reach[2]))
     turns = any(isinstance(one.symmetry, HalfTurn) for one in candidates)
-    return stands and not turns and any(one.across < THROUGH and one.symmetry.score >= UPRIGHT for one in candidates)
+    return not turns and any(one.across < THROUGH and one.symmetry.score >= GOOD_SHAPE for one in candidates)
 
 
-def without_doubted(candidates: list[Candidate]) -> list[Candidate]:
-    """Without planes that fit worse than another, unless the photo confirms them and denies all that fit better."""
+def without_doubted(candidates: list[Candidate], lying: bool) -> list[Candidate]:
+    """Without planes that fit worse than another, unless the photo denies all that fit better.
+
+    Then one counts that the photo confirms, and of what is ``lying``, such as a car seen from its side, one across the view that fits well:
+    its other side looks like this one.
+    """
     doubted = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and one.symmetry.doubted]
     better = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and not one.symmetry.doubted]
     denied = all(one.agreement <= DENIED for one in better)
-    return [one for one in candidates if one not in doubted or (denied and one.agreement > CONFIRMED)]
+
+    def counts(one: Candidate) -> bool:
+        side = lying and one.across >= ACROSS and one.agreement == UNTOLD and one.symmetry.score >= GOOD_SHAPE
+        return denied and (one.agreement > CONFIRMED or side)
+
+    return [one for one in candidates if one not in doubted or counts(one)]
 
 
 def with_turns(candidates: list[Candidate]) -> list[Candidate]:
