@@ -1,0 +1,125 @@
+"""What a smooth backdrop tells of a coarse cut-out: there is a step in colour on every way from it to the object."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+OUTSIDE, SURELY = 0.1, 0.02  # probabilities of foreground below which a pixel is background, and certainly so
+LEAST_AREA, LEAST_FRAME = 0.1, 0.2  # shares of the picture, and of its frame, that must be background
+LARGEST = 320  # pixels of the longest side of what is looked at
+NOISE = 0.7  # pixels: finer things are noise
+SWEEPS = 2  # of the search, there and back
+USUAL = 0.6  # share of the background that is told from it by no more than its usual steps
+LEAST_LIGHT, LEAST_COLOUR = 0.015, 0.01  # such steps of the smoothest backdrops, in lightness and in colour
+PLAIN = 0.09  # sum of both from which a backdrop tells nothing
+BUSY = (0.02, 0.06)  # share of what is certainly background that looks like an object: below, all is believed, above, nothing
+SUSPECTED = (0.01, 0.05)  # probabilities below which no step makes an object, and from which on all do
+FOR, AGAINST = 4.0, 1.0  # log odds for the object where all steps are large, and against it where there is none
+ALIKE = 0.08  # distance in RGB within which a pixel looks like the backdrop about it, as in the hole of a handle
+SHADOW = 0.1  # the same but for its lightness, where it is darker
+AROUND = 2  # pixels about what may be the object whose colours are not the backdrop's own
+BLUR = 8.0  # pixels over which the backdrop's colours are carried on
+LIGHTNESS, RED, BLUE = np.array([0.299, 0.587, 0.114], np.float32), 0.713, 0.564  # of ITU-R BT.601
+
+
+class Steps(NamedTuple):
+    """The least step on any way to the frame's background, (H, W) each."""
+
+    light: np.ndarray
+    colour: np.ndarray
+
+
+def backdrop_evidence(rgb: Tensor, coarse: Tensor) -> Tensor:
+    """Log odds to be added to the network's, where what it takes for background is a smooth backdrop; 0 before all others.
+
+    Parts of the object that the network hardly sees are found by this, as long as they hang together with what it sees, and are neither
+    like the backdrop, as what is seen through holes, nor only darker, as shadows are.
+
+    Args:
+        rgb: (H, W, 3) 0..1.
+        coarse: (H, W) the network's probability of foreground.
+
+    Returns:
+        (H, W), of a mirror image its mirror image.
+    """
+    height, width = coarse.shape
+    scale = min(1.0, LARGEST / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    planes = resized(torch.cat([rgb.permute(2, 0, 1).float(), coarse[None].float()]), *size).cpu().numpy()
+    picture, chance = planes[:3].transpose(1, 2, 0), planes[3]
+    # Scans find other ways from the left than from the right, and of two pixels as near one comes first.
+    both = evidence_of(picture, chance), evidence_of(picture[:, ::-1], chance[:, ::-1])[:, ::-1]
+    return resized(torch.from_numpy((both[0] + both[1]) / 2)[None].to(coarse), height, width)[0]
+
+
+def resized(planes: Tensor, height: int, width: int) -> Tensor:
+    """(C, height, width) of any (C, h, w)."""
+    if planes.shape[1:] == (height, width):
+        return planes
+    return interpolate(planes[None], (height, width), mode="area" if height < planes.shape[1] else "bilinear")[0]
+
+
+def evidence_of(rgb: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """As `backdrop_evidence`, looked at from one side."""
+    from scipy.ndimage import gaussian_filter, grey_erosion
+
+    outside, surely, frame = chance < OUTSIDE, chance < SURELY, np.ones_like(chance, bool)
+    frame[1:-1, 1:-1] = False
+    if outside.mean() < LEAST_AREA or outside[frame].mean() < LEAST_FRAME or not surely.any():
+        return np.zeros_like(chance)
+    picture = gaussian_filter(rgb, (NOISE, NOISE, 0))
+    steps = steps_to(picture, frame & outside)
+    light, colour = (float(np.quantile(part[outside], USUAL)) for part in steps)
+    plain = 1 - (light + colour) / PLAIN
+    if plain <= 0:
+        return np.zeros_like(chance)
+    light, colour = max(light, LEAST_LIGHT), max(colour, LEAST_COLOUR)
+    large = np.maximum((steps.light - light) / (2 * light + 0.02), (steps.colour - colour) / (2 * colour + 0.02)).clip(0, 1)
+    large[like_backdrop(picture, outside)] = 0
+    odd = float((FOR * plain * large[surely] > 0.5).mean())
+    plain *= min(max((BUSY[1] - odd) / (BUSY[1] - BUSY[0]), 0.0), 1.0)
+    large[~touching((large > 0.3) | (chance > 0.5), chance > 0.5)] = 0
+    large = large * ((chance - SUSPECTED[0]) / (SUSPECTED[1] - SUSPECTED[0])).clip(0, 1)
+    large = grey_erosion(large, 3)  # pixels of an edge are mixed: where it runs the network and the colours know better
+    none = (steps.light < light) & (steps.colour < colour)
+    return (plain * np.where(none, -AGAINST, FOR * large)).astype(chance.dtype)
+
+
+def steps_to(picture: np.ndarray, seeds: np.ndarray) -> Steps:
+    """How large a step lies between each pixel of a picture (H, W, 3) and the seeds (H, W)."""
+    from img23d.priors.barrier_compiled import barrier_distance
+
+    light = picture @ LIGHTNESS
+    planes = (light, RED * (picture[..., 0] - light), BLUE * (picture[..., 2] - light))
+    first, *others = (barrier_distance(np.ascontiguousarray(plane), seeds, SWEEPS) for plane in planes)
+    return Steps(first, np.maximum(*others))
+
+
+def like_backdrop(picture: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """(H, W) bool: whether a pixel has the colours of the backdrop about it, or that in shadow."""
+    from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
+
+    clear = binary_erosion(outside, iterations=AROUND, border_value=1)
+    if not clear.any():
+        clear = outside
+    nearest = distance_transform_edt(~clear, return_distances=False, return_indices=True)
+    behind = gaussian_filter(picture[nearest[0], nearest[1]], (BLUR, BLUR, 0))
+    share = (picture * behind).sum(-1) / (behind * behind).sum(-1).clip(1e-4)
+    tinted = np.linalg.norm(picture - share[..., None] * behind, axis=-1)
+    return (np.linalg.norm(picture - behind, axis=-1) < ALIKE) | ((share < 1) & (tinted < SHADOW))
+
+
+def touching(region: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the connected parts of a region (H, W) that hold some of its core (H, W)."""
+    from scipy.ndimage import label
+
+    parts, count = label(region)
+    held = np.zeros(count + 1, bool)
+    held[np.unique(parts[core])] = True
+    held[0] = False
+    return held[parts]
