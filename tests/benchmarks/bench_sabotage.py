@@ -122,6 +122,27 @@ SABOTAGES = (
         "0.0",
         "tests/stages/test_fit.py tests/test_golden.py",
     ),
+    Sabotage(
+        "a way forgets the steps that it took",
+        "priors/barrier_compiled.py",
+        "max(high[v, u], plane[y, x])",
+        "max(plane[v, u], plane[y, x])",
+        "tests/priors/test_backdrop.py",
+    ),
+    Sabotage(
+        "what is seen through holes is the object",
+        "priors/backdrop.py",
+        "large[like_backdrop(picture, outside)] = 0",
+        "large[like_backdrop(picture, outside)] *= 1",
+        "tests/priors/test_backdrop.py",
+    ),
+    Sabotage(
+        "every thing before a backdrop is the object",
+        "priors/backdrop.py",
+        "chance > 0.5), chance > 0.5)] = 0",
+        "chance > 0.5), chance > 0.5)] *= 1",
+        "tests/priors/test_backdrop.py",
+    ),
 )
 
 
