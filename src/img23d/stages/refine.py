@@ -25,6 +25,7 @@ from img23d.ops.edges import EdgeTable, edge_table
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
 from img23d.ops.render import render
+from img23d.ops.shown_parts import without_floaters
 from img23d.ops.smooth import taubin, turned_away
 from img23d.ops.topology import largest_components, make_manifold
 from img23d.scene import Mesh, Views
@@ -35,7 +36,7 @@ from img23d.stages.guide import FINER, Guide, draw_mesh
 from img23d.stages.observe import joined
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
-VERSION = 8
+VERSION = 9
 Pull = Callable[[Mesh, EdgeTable, float, torch.Generator], Tensor]
 """A mesh, its edges, the fraction of the steps that are done and a source of randomness to a loss."""
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
@@ -87,7 +88,7 @@ def refine(
         done = optimize(state, views, field, done, until, options, context, drawn, pull, drawn_weight)
     if not options.subdivisions:
         optimize(state, views, field, 0, options.steps, options, context, drawn, pull, drawn_weight)
-    # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it
+    # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it, unless they show some of it
     return finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
 
 
@@ -197,12 +198,13 @@ def calm(groups: list[dict[str, Any]]) -> None:
 
 
 def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refine, context: Context, share: float) -> Mesh:
-    """The last surface, without parts below this share of the largest, smoothed and manifold."""
+    """The last surface, without parts below this share of the largest (at 1 those that no view needs), smoothed and manifold."""
     with torch.no_grad():
         vertices, faces, _ = state.surface(state.sdf(), context, final=True)
         if len(faces) == 0:
             raise FitError("no surface was left after refine", "check the cut-out in 01_segment/mask.png")
-        mesh = largest_components(Mesh(vertices, faces), share)
+        mesh = Mesh(vertices, faces)
+        mesh = without_floaters(mesh, views, context.rasterizer) if share == 1 else largest_components(mesh, share)
         mesh = taubin(mesh, round(options.smooth * state.smoothing))
         # only what a view looks at has a right to be rough
         rounds = round(options.smooth_unseen * state.smoothing)
