@@ -139,8 +139,8 @@ SABOTAGES = (
     Sabotage(
         "every thing before a backdrop is the object",
         "priors/backdrop.py",
-        "chance > 0.5), chance > 0.5)] = 0",
-        "chance > 0.5), chance > 0.5)] *= 1",
+        "(chance > 0.5))] = 0",
+        "(chance > 0.5))] *= 1",
         "tests/priors/test_backdrop.py",
     ),
 )

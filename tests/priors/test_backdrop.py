@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from img23d.priors.backdrop import AGAINST, FOR, backdrop_evidence, like_backdrop, touching
+from img23d.priors.backdrop import AGAINST, FOR, backdrop_evidence, like_backdrop
 from img23d.priors.barrier_compiled import barrier_distance
 from img23d.priors.foreground import corrected
 
@@ -136,14 +136,6 @@ def test_busy_backgrounds_and_pictures_without_any_tell_nothing() -> None:
         assert float(backdrop_evidence(plain, chance).abs().max()) == 0
     flat = backdrop_evidence(plain, torch.full((SIZE, SIZE), 0.001))
     assert bool(torch.isfinite(flat).all()) and float(flat.max()) <= 0
-
-
-def test_regions_count_where_they_touch_the_core() -> None:
-    region = np.zeros((5, 9), bool)
-    region[1:4, 1:4], region[1:4, 5:8] = True, True
-    core = np.zeros_like(region)
-    core[2, 2] = True
-    assert touching(region, core).sum() == 9 and not touching(region, np.zeros_like(core)).any()
 
 
 def test_every_pixel_has_a_backdrop_however_little_is_clear() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from img23d.ops.raster import Rasterizer
-from img23d.ops.topology import components, drop_unused, face_areas
+from img23d.ops.topology import components, drop_unused, part_areas
 from img23d.scene import Mesh, Views
 
 NEEDED = 0.01  # of a silhouette that a part shows and the largest part does not: less is a rim
@@ -22,11 +22,9 @@ def without_floaters(mesh: Mesh, views: Views, rasterizer: Rasterizer) -> Mesh:
         rasterizer: what tells which face a pixel shows.
     """
     part = components(mesh)
-    count = int(part.max()) + 1 if len(part) else 0
-    if count < 2:
+    if not len(part) or int(part.max()) == 0:
         return mesh
-    areas = torch.zeros(count, dtype=torch.float64, device=part.device).index_add(0, part, face_areas(mesh).double())
-    largest = int(areas.argmax())
+    largest = int(part_areas(mesh, part).argmax())
     kept = shown_besides(mesh, part, largest, views, rasterizer) >= NEEDED
     kept[largest] = True
     return drop_unused(Mesh(mesh.vertices, mesh.faces[kept[part]]))

@@ -94,9 +94,14 @@ def largest_components(mesh: Mesh, keep_fraction: float = 0.05) -> Mesh:
     part = components(mesh)
     if not len(part):
         return mesh
-    areas = torch.zeros(int(part.max()) + 1, dtype=torch.float64, device=part.device).index_add(0, part, face_areas(mesh).double())
+    areas = part_areas(mesh, part)
     kept = areas >= keep_fraction * areas.max()
     return drop_unused(Mesh(mesh.vertices, mesh.faces[kept[part]]))
+
+
+def part_areas(mesh: Mesh, part: torch.Tensor) -> torch.Tensor:
+    """(P,) float64 areas of the parts that `components` tells of each face, object units squared."""
+    return torch.zeros(int(part.max()) + 1, dtype=torch.float64, device=part.device).index_add(0, part, face_areas(mesh).double())
 
 
 def drop_unused(mesh: Mesh) -> Mesh:

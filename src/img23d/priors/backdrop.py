@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+
+from img23d.ops.crop import spread
+from img23d.priors.foreground_closer import resized
 
 OUTSIDE, SURELY = 0.1, 0.02  # probabilities of foreground below which a pixel is background, and certainly so
 LEAST_AREA, LEAST_FRAME = 0.1, 0.2  # shares of the picture, and of its frame, that must be background
@@ -18,7 +20,6 @@ USUAL = 0.6  # share of the background that is told from it by no more than its 
 LEAST_LIGHT, LEAST_COLOUR = 0.015, 0.01  # such steps of the smoothest backdrops, in lightness and in colour
 PLAIN = 0.09  # sum of both from which a backdrop tells nothing
 BUSY = (0.02, 0.06)  # share of what is certainly background that looks like an object: below, all is believed, above, nothing
-SUSPECTED = (0.01, 0.05)  # probabilities below which no step makes an object, and from which on all do
 FOR, AGAINST = 4.0, 1.0  # log odds for the object where all steps are large, and against it where there is none
 ALIKE = 0.08  # distance in RGB within which a pixel looks like the backdrop about it, as in the hole of a handle
 SHADOW = 0.1  # the same but for its lightness, where it is darker
@@ -50,23 +51,16 @@ def backdrop_evidence(rgb: Tensor, coarse: Tensor) -> Tensor:
     height, width = coarse.shape
     scale = min(1.0, LARGEST / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    planes = resized(torch.cat([rgb.permute(2, 0, 1).float(), coarse[None].float()]), *size).cpu().numpy()
-    picture, chance = planes[:3].transpose(1, 2, 0), planes[3]
+    red, green, blue, chance = (resized(plane, *size).cpu().numpy() for plane in (*rgb.unbind(-1), coarse))
+    picture = np.stack([red, green, blue], -1)
     # Scans find other ways from the left than from the right, and of two pixels as near one comes first.
     both = evidence_of(picture, chance), evidence_of(picture[:, ::-1], chance[:, ::-1])[:, ::-1]
-    return resized(torch.from_numpy((both[0] + both[1]) / 2)[None].to(coarse), height, width)[0]
-
-
-def resized(planes: Tensor, height: int, width: int) -> Tensor:
-    """(C, height, width) of any (C, h, w)."""
-    if planes.shape[1:] == (height, width):
-        return planes
-    return interpolate(planes[None], (height, width), mode="area" if height < planes.shape[1] else "bilinear")[0]
+    return resized(torch.from_numpy((both[0] + both[1]) / 2).to(coarse), height, width)
 
 
 def evidence_of(rgb: np.ndarray, chance: np.ndarray) -> np.ndarray:
     """As `backdrop_evidence`, looked at from one side."""
-    from scipy.ndimage import gaussian_filter, grey_erosion
+    from scipy.ndimage import binary_propagation, gaussian_filter, grey_erosion
 
     outside, surely, frame = chance < OUTSIDE, chance < SURELY, np.ones_like(chance, bool)
     frame[1:-1, 1:-1] = False
@@ -83,8 +77,7 @@ def evidence_of(rgb: np.ndarray, chance: np.ndarray) -> np.ndarray:
     large[like_backdrop(picture, outside)] = 0
     odd = float((FOR * plain * large[surely] > 0.5).mean())
     plain *= min(max((BUSY[1] - odd) / (BUSY[1] - BUSY[0]), 0.0), 1.0)
-    large[~touching((large > 0.3) | (chance > 0.5), chance > 0.5)] = 0
-    large = large * ((chance - SUSPECTED[0]) / (SUSPECTED[1] - SUSPECTED[0])).clip(0, 1)
+    large[~binary_propagation(chance > 0.5, mask=(large > 0.3) | (chance > 0.5))] = 0
     large = grey_erosion(large, 3)  # pixels of an edge are mixed: where it runs the network and the colours know better
     none = (steps.light < light) & (steps.colour < colour)
     return (plain * np.where(none, -AGAINST, FOR * large)).astype(chance.dtype)
@@ -102,24 +95,13 @@ def steps_to(picture: np.ndarray, seeds: np.ndarray) -> Steps:
 
 def like_backdrop(picture: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """(H, W) bool: whether a pixel has the colours of the backdrop about it, or that in shadow."""
-    from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
+    from scipy.ndimage import binary_erosion, gaussian_filter
 
     clear = binary_erosion(outside, iterations=AROUND, border_value=1)
     if not clear.any():
         clear = outside
-    nearest = distance_transform_edt(~clear, return_distances=False, return_indices=True)
-    behind = gaussian_filter(picture[nearest[0], nearest[1]], (BLUR, BLUR, 0))
+    nearest = spread(torch.from_numpy(picture), torch.from_numpy(clear)).numpy()
+    behind = gaussian_filter(nearest, (BLUR, BLUR, 0))
     share = (picture * behind).sum(-1) / (behind * behind).sum(-1).clip(1e-4)
     tinted = np.linalg.norm(picture - share[..., None] * behind, axis=-1)
     return (np.linalg.norm(picture - behind, axis=-1) < ALIKE) | ((share < 1) & (tinted < SHADOW))
-
-
-def touching(region: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the connected parts of a region (H, W) that hold some of its core (H, W)."""
-    from scipy.ndimage import label
-
-    parts, count = label(region)
-    held = np.zeros(count + 1, bool)
-    held[np.unique(parts[core])] = True
-    held[0] = False
-    return held[parts]
