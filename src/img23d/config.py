@@ -41,6 +41,7 @@ class Prior:
     kind: Literal["auto", "embedded", "inflate"] = option("auto", "embedded: the network shipped inside; inflate: the silhouette, rounded")
     resolution: int = option(80, "samples along each side of the prior's volume", 16, 256)
     fine_normals: bool = option(True, "embedded: a second, closer look at the photo for the relief of its surface")
+    shading: float = option(0.3, "embedded: how much of the relief that light and shade seem to show is believed, with fine_normals", 0, 2)
     primitives: bool = option(True, "embedded: boxes, cups, bowls and bottles become exact ones where photo and network agree")
 
 
@@ -126,6 +127,7 @@ class Refine:
     anchor: Ramp = constant(1.0, "weight of staying at the fitted field's surface")
     smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface (flexicubes: a third)", 0, 50)
     smooth_unseen: int = option(20, "rounds more where no view looks: outlines leave ridges beside them", 0, 200)
+    relief: float = option(1.0, "how far relief that the photo's normals show is raised on the finished surface; 0 leaves it off", 0, 4)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,21 @@ def test_shape_and_topology_survive(name):
         assert reduced.vertices.dtype == mesh.vertices.dtype and torch.isfinite(reduced.vertices).all()
 
 
+def test_where_deviations_count_more_there_are_more_faces_and_smaller_errors():
+    mesh = marched(sphere, 24)
+    worth = torch.where(mesh.vertices[:, 2] > 0, 16.0, 1.0)
+    even, front = decimate(mesh, 300), decimate(mesh, 300, worth)
+    assert is_closed_manifold(front) and abs(len(front.faces) - len(even.faces)) <= 2
+
+    def told(reduced):
+        ahead = reduced.vertices[reduced.faces].mean(1)[:, 2] > 0
+        off = (reduced.vertices[reduced.faces].mean(1).norm(dim=-1) - 0.7).abs()
+        return int(ahead.sum()), float(off[ahead].mean()), float(off[~ahead].mean())
+
+    assert told(front)[0] > 1.25 * told(even)[0] and told(front)[1] < 0.8 * told(even)[1] < told(front)[2]
+    assert torch.equal(decimate(mesh, 300, torch.full_like(worth, 3.0)).faces, even.faces)
+
+
 def test_the_error_falls_as_faces_are_added():
     mesh = marched(sphere, 24)
     errors = [float((decimate(mesh, faces).vertices.norm(dim=-1) - 0.7).abs().mean()) for faces in (80, 320, 1280)]

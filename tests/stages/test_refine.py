@@ -11,7 +11,7 @@ from img23d.errors import FitError
 from img23d.fields.analytic import Box, Sphere, Torus
 from img23d.fields.grid import FrozenGrid
 from img23d.ops.render import render
-from img23d.ops.topology import euler_characteristic, is_closed, is_closed_manifold, is_consistently_oriented, volume
+from img23d.ops.topology import components, euler_characteristic, is_closed, is_closed_manifold, is_consistently_oriented, volume
 from img23d.scene import Mesh
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages import refine as refine_module
@@ -192,19 +192,24 @@ def test_a_thin_part_that_the_field_has_lost_comes_back(ball, context, extractor
 class LeafOnStalk:
     """The ball with a small one above it, joined by a stalk thinner than a grid's cell."""
 
+    def __init__(self, radius=0.6, aside=0.0):
+        self.radius, self.aside = radius, aside
+
     def sdf(self, x):
+        x = x - torch.tensor([self.aside, 0.0, self.aside])
         leaf = Sphere(0.1).sdf(x - torch.tensor([0.0, 0.78, 0.0]))
         stalk = torch.maximum((x[:, [0, 2]].square().sum(1) + 1e-9).sqrt() - 0.015, torch.maximum(x[:, 1] - 0.78, -x[:, 1]))
-        return torch.minimum(torch.minimum(Sphere(0.6).sdf(x), leaf), stalk)
+        return torch.minimum(torch.minimum(Sphere(self.radius).sdf(x), leaf), stalk)
 
 
-def with_leaf(views, beside):
+def with_leaf(views, beside, radius=0.6):
     """The ball's views and the leaf's outline, on a stalk of half-width 0.02 that is this much beside its place."""
     size = views.mask.shape[-1]
     origin, direction = (part.reshape(-1, 3) for part in views.cameras.rays(size, size))
     x, y, _ = (origin - direction * (origin[:, 2:] / direction[:, 2:])).unbind(-1)
     leaf = (torch.hypot(x, y - 0.78) < 0.1) | (((x - beside).abs() < 0.02) & (y > 0) & (y < 0.78))
-    return replace(views, mask=torch.maximum(views.mask, leaf.reshape(1, size, size).to(views.mask)))
+    body = views.mask * (torch.hypot(x, y) < radius * 1.1).reshape(1, size, size)
+    return replace(views, mask=torch.maximum(body, leaf.reshape(1, size, size).to(views.mask)))
 
 
 def test_a_leaf_stays_on_a_stalk_that_the_pictures_show_elsewhere(ball, context):
@@ -216,3 +221,36 @@ def test_a_leaf_stays_on_a_stalk_that_the_pictures_show_elsewhere(ball, context)
     options = Refine(resolution=24, subdivisions=1, steps=30, image_size=96, learning_rate=0.008)
     mesh = refine(views, field, options, context)
     assert is_closed_manifold(mesh) and float(mesh.vertices[:, 1].max()) > 0.8
+
+
+def test_a_stalk_that_the_field_has_and_the_grid_is_too_coarse_for_holds_its_leaf(ball, context):
+    """At 112 samples a side the field shows the stalk; a grid with cells of 1/10 would show a ball and a leaf in the air."""
+    field, options = LeafOnStalk(0.4, 0.05), Refine(resolution=20, subdivisions=0, steps=4, image_size=96)
+    views = with_leaf(ball.views(320), 0.05, 0.4)
+    held = with_thin_parts(field, views, True, 1 / 10)
+    middle = torch.tensor([[0.05, 0.56, 0.05]])
+    assert isinstance(held, HeldField) and float(held.sdf(middle)) < 2 * float(field.sdf(middle)) < 0
+    mesh = refine(views, field, options, context)
+    assert is_closed_manifold(mesh) and float(mesh.vertices[:, 1].max()) > 0.8 and int(components(mesh).max()) == 0
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_relief_that_normals_show_is_raised_and_only_where_nothing_is_known(ball, context, known):
+    prior = ball.prior(0.6, resolution=48)
+    field = FrozenGrid(prior.sdf, torch.full((3, 4, 4, 4), 0.5), known=torch.full((48, 48, 48), known))
+    views = ball.views(128)
+    wave = 0.25 * torch.sin(torch.arange(128) * 0.4)[None, None, :, None] * torch.tensor([1.0, 0.0, 0.0])
+    views = replace(views, normal=torch.nn.functional.normalize(views.normal + wave, dim=-1), confidence=views.mask)
+    options = replace(QUICK, steps=2, smooth=0, smooth_unseen=0)
+    plain, raised = (refine(views, field, replace(options, relief=relief), context) for relief in (0.0, 1.0))
+    moved = (raised.vertices - plain.vertices).norm(dim=-1)
+    assert torch.equal(plain.faces, raised.faces)
+    assert float(moved[plain.vertices[:, 2] < -0.1].max()) == 0
+    assert float(moved.max()) == 0 if known else 0.004 < float(moved.max()) < 0.08
+
+
+def test_a_meshs_own_parts_get_no_relief(ball, context):
+    views = replace(ball.views(96), normal=torch.nn.functional.normalize(ball.views(96).normal + 0.3, dim=-1))
+    options = replace(QUICK, steps=2)
+    once, again = (refine(views, Sphere(0.6), replace(options, relief=relief), context, parts_known=True) for relief in (0.0, 1.0))
+    assert torch.equal(once.vertices, again.vertices)

@@ -20,7 +20,7 @@ _TINY = 0.01  # edges below this part of the mean length are noise: collapsing t
 
 
 @compiled
-def collapse_edges(position, start, twin, alive, free, target, min_cos):
+def collapse_edges(position, start, twin, alive, free, target, min_cos, worth):
     """Collapse edges, cheapest first, until ``target`` faces are alive or no edge may be collapsed.
 
     Args:
@@ -31,6 +31,7 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
         free: (F,) bool, the faces whose edges may be collapsed.
         target: number of faces to reach.
         min_cos: smallest allowed cosine between a face's normal before and after a collapse; -2 for any.
+        worth: (F,) float64, what squared distances from each face count.
 
     Returns:
         Number of faces alive.
@@ -38,7 +39,7 @@ def collapse_edges(position, start, twin, alive, free, target, min_cos):
     Reference: Garland and Heckbert, Surface Simplification Using Quadric Error Metrics (1997); link condition of Dey et al.,
         Topology Preserving Edge Contraction (1999).
     """
-    quadric, out = _quadrics(position, start, alive), _outgoing(len(position), start, alive)
+    quadric, out = _quadrics(position, start, alive, worth), _outgoing(len(position), start, alive)
     version, mark = np.zeros(len(position), np.int64), np.full(len(position), -1, np.int64)
     tiny = _TINY * _mean_length(position, start, alive)
     heap = _all_edges(position, quadric, start, twin, alive, free)
@@ -135,8 +136,8 @@ def _outgoing(count, start, alive):
 
 
 @compiled
-def _quadrics(position, start, alive):
-    """(N, 10) area-weighted sums of squared plane distances: xx xy xz yy yz zz, x y z, 1."""
+def _quadrics(position, start, alive, worth):
+    """(N, 10) sums, weighted by area and worth, of squared plane distances: xx xy xz yy yz zz, x y z, 1."""
     quadric = np.zeros((len(position), 10))
     for f in range(len(alive)):
         if not alive[f]:
@@ -150,7 +151,7 @@ def _quadrics(position, start, alive):
         if length < 1e-30:
             continue
         x, y, z = x / length, y / length, z / length
-        d, weight = -(x * ax + y * ay + z * az), length / 2
+        d, weight = -(x * ax + y * ay + z * az), worth[f] * length / 2
         for i in range(3):
             vertex = start[3 * f + i]
             for term, value in enumerate((x * x, x * y, x * z, y * y, y * z, z * z, x * d, y * d, z * d, d * d)):

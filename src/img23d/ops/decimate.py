@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from img23d.errors import FitError
 from img23d.ops.half_edges import half_edges
@@ -14,7 +15,7 @@ from img23d.scene import Mesh
 _TURNS = (0.5, 0.2, -2.0)
 
 
-def decimate(mesh: Mesh, faces: int) -> Mesh:
+def decimate(mesh: Mesh, faces: int, worth: Tensor | None = None) -> Mesh:
     """Reduce a mesh to at most so many faces.
 
     A closed manifold mesh stays closed and manifold, with the same parts, genus and direction of its faces.
@@ -22,6 +23,7 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
     Args:
         mesh: any mesh; one that already has few enough faces is returned as it is.
         faces: largest allowed number of faces, at least 4.
+        worth: (N,) what squared distances count about each vertex of a closed mesh; None for the same everywhere.
 
     Returns:
         The reduced mesh. For open or non-manifold input nothing is promised but the count; see `img23d.ops.topology.make_manifold`.
@@ -39,7 +41,7 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
         return mesh
     if not is_closed_manifold(mesh):
         return _decimate_open(mesh, faces)
-    reduced, left = _decimate_closed(mesh, faces)
+    reduced, left = _decimate_closed(mesh, faces, mesh.vertices.new_ones(len(mesh.vertices)) if worth is None else worth)
     if left > faces:
         raise FitError(
             f"the mesh cannot keep its shape with {faces} faces: it has {int(components(mesh).max()) + 1} parts and Euler "
@@ -49,7 +51,7 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
     return reduced
 
 
-def _decimate_closed(mesh: Mesh, faces: int) -> tuple[Mesh, int]:
+def _decimate_closed(mesh: Mesh, faces: int, worth: Tensor) -> tuple[Mesh, int]:
     """The reduced closed manifold mesh and its number of faces, which is above ``faces`` when that cannot be reached."""
     # Unit size, because the kernel's guards against division by zero are absolute.
     centre = mesh.vertices.detach().mean(0)
@@ -57,9 +59,10 @@ def _decimate_closed(mesh: Mesh, faces: int) -> tuple[Mesh, int]:
     position = ((mesh.vertices.detach() - centre) / scale).double().cpu().numpy()
     part = components(mesh).cpu().numpy()
     outward = part_volumes(position, mesh.faces.cpu().numpy(), part) > 0
+    of_faces = worth[mesh.faces].mean(1).double().cpu().numpy()
     frozen = np.zeros(len(outward), dtype=np.bool_)
     while True:
-        reduced, corners, alive = _collapse(position, mesh, ~frozen[part], faces)
+        reduced, corners, alive = _collapse(position, mesh, ~frozen[part], faces, of_faces)
         turned = part_volumes(reduced, corners, part[alive]) > 0
         inverted = (turned != outward) & ~frozen
         if not inverted.any():
@@ -69,7 +72,9 @@ def _decimate_closed(mesh: Mesh, faces: int) -> tuple[Mesh, int]:
     return drop_unused(Mesh(vertices, torch.from_numpy(corners).to(mesh.faces.device))), len(corners)
 
 
-def _collapse(position: np.ndarray, mesh: Mesh, free: np.ndarray, faces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _collapse(
+    position: np.ndarray, mesh: Mesh, free: np.ndarray, faces: int, worth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Moved vertices (N, 3), remaining faces (G, 3) and which of the faces they are (F,), after as many collapses as needed."""
     from img23d.ops.collapse import collapse_edges  # compiles with numba
 
@@ -79,7 +84,7 @@ def _collapse(position: np.ndarray, mesh: Mesh, free: np.ndarray, faces: int) ->
     for turn in _TURNS:
         before = left + 1
         while faces < left < before:
-            before, left = left, int(collapse_edges(position, start, twin, alive, free, faces, turn))
+            before, left = left, int(collapse_edges(position, start, twin, alive, free, faces, turn, worth))
     return position, start.reshape(-1, 3)[alive], alive
 
 

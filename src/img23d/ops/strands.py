@@ -34,10 +34,12 @@ class Balls(NamedTuple):
     shown: Tensor  # (B,) as wide as the photo shows them
 
 
-def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float, whole: bool = True) -> Balls | None:
+def lost_strands(
+    volume: Tensor, views: Views, thin: float, thinnest: float, whole: bool = True, finer: Tensor | None = None
+) -> Balls | None:
     """What the first view's silhouette shows of thin parts and the solid does not.
 
-    Where the solid has a part it tells the depth; beyond, the view's own depth does, moved so that it joins.
+    Where the solid has a part it tells the depth, and so does a finer one; beyond, the view's own depth does, moved so that it joins.
 
     Args:
         volume: (R, R, R) signed distance over [-1, 1]^3, object units.
@@ -45,6 +47,7 @@ def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float, who
         thin: object units: parts whose half-width is less are thin.
         thinnest: object units: radius of the thinnest balls.
         whole: whether the object is known to be in one piece: what has come off of the largest part is lost then.
+        finer: (Q, Q, Q) the same solid with more samples, which shows more of it.
 
     Returns:
         None where nothing is lost.
@@ -72,7 +75,10 @@ def lost_strands(volume: Tensor, views: Views, thin: float, thinnest: float, who
     radius = np.minimum(wide, thin / unit)[nearest(lost)] * unit
     assert views.depth is not None
     told = resize_views_image(views.depth[:1], size)[0].cpu().numpy()
-    along = depth_along(lost, lost | joint, seen, solid, told, radius)
+    middle = np.full(mask.shape, np.nan)
+    if finer is not None:
+        middle[mask] = first_crossing(finer, origin[pixel], direction[pixel]).mean(0).cpu().numpy()
+    along = depth_along(lost, lost | joint, seen, solid, told, radius, middle)
     chosen = joint | (lost & (wide >= ndimage.maximum_filter(np.where(lost, wide, 0.0), 3) - 0.3))  # the middle lines
     pixel = torch.from_numpy(np.flatnonzero(chosen)).to(origin.device)
     far, radii = (torch.from_numpy(values[chosen]).to(origin) for values in (along, radius))
@@ -146,7 +152,7 @@ def thin_and_lost(mask: np.ndarray, seen: np.ndarray, wide: np.ndarray, thin: fl
 
 
 def depth_along(
-    lost: np.ndarray, strands: np.ndarray, seen: np.ndarray, solid: np.ndarray, told: np.ndarray, radius: np.ndarray
+    lost: np.ndarray, strands: np.ndarray, seen: np.ndarray, solid: np.ndarray, told: np.ndarray, radius: np.ndarray, middle: np.ndarray
 ) -> np.ndarray:
     """(S, S) depths of the middle of strands: as the view tells them, moved as little as takes them into the solid where they join.
 
@@ -157,10 +163,12 @@ def depth_along(
         solid: (2, S, S) depths where rays enter and leave it.
         told: (S, S) the view's depth of the surface, of any scale and offset.
         radius: (S, S) of the strand, object units.
+        middle: (S, S) depth of the strand's middle where that is known, otherwise not finite.
     """
     enter, leave = solid
     scale, offset = np.polyfit(told[seen], enter[seen], 1) if np.ptp(told[seen]) > 1e-6 else (0.0, 0.0)
     guess = radius + (told * scale + offset if scale > 0 else np.full(told.shape, enter[seen].mean()))
+    guess = np.where(np.isfinite(middle), middle, guess)
     joining = guess[nearest(lost)]
     middle, half = (enter + leave) / 2, np.maximum((leave - enter) / 2 - radius, 0.0)
     inside = np.clip(joining, middle - half, middle + half)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from img23d.config import Estimate, Prior
 from img23d.ops.crop import resize_views_image, spread
+from img23d.ops.shading import relief_from_shading
 from img23d.priors.embedded import NORMAL_DOUBT, Prediction, predict, solid_from_prediction
 from img23d.priors.fine_normals import fine_normals, weights_present
 from img23d.priors.known_solid import known_on_grid
@@ -46,7 +47,7 @@ def embedded_guess(views: Views, fov_known: bool, prior: Prior, options: Estimat
     normal = full_size(said.normal, inside, size)
     trust = full_size(front_confidence(said)[..., None], inside, size)[..., 0]
     if prior.fine_normals and weights_present():
-        normal, trust = with_fine_normals(views, first_look, said, normal, trust)
+        normal, trust = with_fine_normals(views, first_look, said, normal, trust, prior.shading)
     normal = F.normalize(normal, dim=-1) @ cameras.cam_to_world[0, :3, :3].T
     trust = trust.clamp(0, 1) * views.mask[0]
     back_rgb = full_size(said.back_rgb, inside, size).clamp(0, 1)
@@ -90,7 +91,9 @@ def solid(said: Prediction, cameras: Cameras, resolution: int) -> tuple[Tensor, 
     return known_on_grid(said.known, cameras, resolution, guess)
 
 
-def with_fine_normals(views: Views, first_look: Prediction, said: Prediction, normal: Tensor, trust: Tensor) -> tuple[Tensor, Tensor]:
+def with_fine_normals(
+    views: Views, first_look: Prediction, said: Prediction, normal: Tensor, trust: Tensor, shading: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Normals and the front's confidence by a closer look, except where a box or a solid of revolution has told them.
 
     Args:
@@ -99,10 +102,14 @@ def with_fine_normals(views: Views, first_look: Prediction, said: Prediction, no
         said: the answer with what is known of simple solids.
         normal: (S, S, 3) of ``said``.
         trust: (S, S) of ``said``.
+        shading: how much of what light and shade show of relief is believed.
     """
     size = views.mask.shape[-1]
     fine, doubt = fine_normals(views.rgb[0], views.mask[0], first_look.normal, first_look.front_depth)
-    inside = resize_views_image(views.mask, len(doubt))[0] > 0.5
+    mask = resize_views_image(views.mask, len(doubt))[0]
+    inside = mask > 0.5
+    if shading:
+        fine = relief_from_shading(resize_views_image(views.rgb, len(doubt))[0], mask, fine, shading)
     depth_confidence = upsample_map(first_look.depth_confidence[None], len(doubt))[0].clamp(0, 1)
     sure = (depth_confidence * torch.exp(-doubt / NORMAL_DOUBT)).sqrt()
     known = upsample_map((said.normal != first_look.normal).any(-1).float()[None], size)[0].clamp(0, 1)

@@ -22,6 +22,7 @@ from img23d.fields.grid import SdfField
 from img23d.ops.adam import Adam
 from img23d.ops.crop import resize_views_image
 from img23d.ops.edges import EdgeTable, edge_table
+from img23d.ops.engrave import engrave
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
 from img23d.ops.render import render
@@ -36,7 +37,7 @@ from img23d.stages.guide import FINER, Guide, draw_mesh
 from img23d.stages.observe import joined
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
-VERSION = 9
+VERSION = 10
 Pull = Callable[[Mesh, EdgeTable, float, torch.Generator], Tensor]
 """A mesh, its edges, the fraction of the steps that are done and a source of randomness to a loss."""
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
@@ -89,7 +90,8 @@ def refine(
     if not options.subdivisions:
         optimize(state, views, field, 0, options.steps, options, context, drawn, pull, drawn_weight)
     # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it, unless they show some of it
-    return finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
+    mesh = finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
+    return mesh if parts_known else with_relief(mesh, views, field, cell, options, context)
 
 
 def optimize(
@@ -212,6 +214,16 @@ def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refi
         if isinstance(field, HeldField):  # the grid could not show them as thin as they are
             mesh = Mesh(field.drawn_in(mesh.vertices, 4 * state.spacing), mesh.faces)
         return make_manifold(mesh)
+
+
+@torch.no_grad()
+def with_relief(mesh: Mesh, views: Views, field: SdfField, cell: float, options: Refine, context: Context) -> Mesh:
+    """The mesh with the relief that the normals of the views show, one after the other; what is known exactly stays."""
+    kept = field.held(mesh.vertices, cell) if isinstance(field, HeldField) else torch.zeros_like(mesh.vertices[:, 0], dtype=torch.bool)
+    raised = mesh
+    for number in range(len(views) if options.relief and not bool(kept.all()) else 0):
+        raised = engrave(raised, views[[number]], field.sdf, context.rasterizer, options.relief)
+    return Mesh(torch.where(kept[:, None], mesh.vertices, raised.vertices), mesh.faces)
 
 
 def pieces(views: Views) -> int:

@@ -147,15 +147,20 @@ def with_thin_parts(field: SdfField, views: Views, whole: bool, cell: float) -> 
         whole: whether the object is known to be in one piece: small parts of the field that are apart count as lost then.
         cell: side of the finest grid's cells, object units.
     """
-    points = volume_points(SEARCHED, views.mask).reshape(-1, 3)
-    volume = field.sdf(points).reshape((SEARCHED,) * 3)
-    volume = large_parts(volume, CRUMB) if whole else volume
-    balls = lost_strands(volume, views, THIN, STRAND * cell, whole)
+    volume, shown = (sampled(field, size, views.mask) for size in (SEARCHED, min(SEARCHED, round(2 / cell) + 1)))
+    volume, shown = (large_parts(part, CRUMB) if whole else part for part in (volume, shown))
+    # The field may have what the grid is too coarse to show.
+    balls = lost_strands(shown, views, THIN, STRAND * cell, whole, volume)
     thin = necks(volume, NECK)
     known = field.known if isinstance(field, FrozenGrid) else None
     if balls is not None:
         field = StrandedField(field.sdf_volume if isinstance(field, FrozenGrid) and known is not None else volume, balls)
     return field if balls is None and not len(thin) and known is None else HeldField(field, thin, known)
+
+
+def sampled(field: SdfField, size: int, like: Tensor) -> Tensor:
+    """(size, size, size) the field's distances over [-1, 1]^3."""
+    return field.sdf(volume_points(size, like).reshape(-1, 3)).reshape((size,) * 3)
 
 
 @torch.no_grad()
