@@ -143,6 +143,21 @@ SABOTAGES = (
         "(chance > 0.5))] *= 1",
         "tests/priors/test_backdrop.py",
     ),
+    Sabotage("relief is sunk, not raised", "ops/engrave.py", "(-0.5 * (turn[one]", "(0.5 * (turn[one]", "tests/ops/test_engrave.py"),
+    Sabotage(
+        "paint is taken for relief",
+        "ops/shading.py",
+        "shade = shade - explained_by",
+        "shade = shade - 0 * explained_by",
+        "tests/ops/test_shading.py",
+    ),
+    Sabotage(
+        "stalks are looked for where the grid cannot show them",
+        "stages/refine_grid.py",
+        "min(SEARCHED, round(2 / cell) + 1)",
+        "min(SEARCHED, round(20 / cell) + 1)",
+        "tests/stages/test_refine.py",
+    ),
 )
 
 

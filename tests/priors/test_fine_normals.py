@@ -10,7 +10,7 @@ import pytest
 import torch
 import trimesh
 
-from img23d.errors import WeightsError
+from img23d.errors import InputError, WeightsError
 from img23d.priors import dataset, embedded, fine_normals_samples
 from img23d.priors.embedded import shape_network
 from img23d.priors.fine_normals import (
@@ -34,11 +34,12 @@ from img23d.priors.fine_normals_train import (
     NormalTrainer,
     batch_of,
     error_degrees,
-    part_of,
     run_normal_training,
+    some_window,
     train_normals,
 )
 from img23d.priors.objects import TrainingObject
+from img23d.priors.relit import Window, as_drawn, relit
 from img23d.priors.store import ObjectStore
 
 SMALL = (8, 8)
@@ -170,13 +171,43 @@ def test_a_mirrored_scene_has_mirrored_directions():
 
 
 def test_parts_are_squares_of_the_pictures(samples):
-    whole = batch_of(samples)
+    whole, _, _ = batch_of([as_drawn(samples[1], Window())])
     for seed in range(4):
-        inputs, truth, weight = part_of(whole, np.random.default_rng(seed), 64)
-        assert inputs.shape == (4, INPUTS, 64, 64) and truth.shape == (4, 3, 64, 64) and weight.amax() == 1
-        places = [(top, left) for top in range(0, SIZE - 63, 16) for left in range(0, SIZE - 63, 16)]
-        pictures = (whole[0][1, :3], whole[0][1, :3].flip(-1))
-        assert any(torch.equal(inputs[1, :3], picture[:, top : top + 64, left : left + 64]) for picture in pictures for top, left in places)
+        window = some_window(samples[1], np.random.default_rng(seed), 64)
+        inputs, truth, weight = batch_of([as_drawn(samples[1], window)])
+        assert inputs.shape == (1, INPUTS, 64, 64) and truth.shape == (1, 3, 64, 64) and weight.amax() == 1
+        assert window.top % 16 == window.left % 16 == 0
+        there = whole[:, :, window.top : window.top + 64, window.left : window.left + 64]
+        assert torch.equal(inputs[:, :4], there[:, :4])
+        # Between the pixels of the shape network's pictures the part's border has but one neighbour.
+        assert torch.allclose(inputs[:, 4:8, 2:-2, 2:-2], there[:, 4:8, 2:-2, 2:-2], atol=1e-5)
+
+
+def plain_ball(store):
+    from img23d.backends.rasterizers import choose_rasterizer
+
+    return draw_normal_sample(store, 0, np.random.default_rng(8), choose_rasterizer("auto"), shape_network(embedded.WEIGHTS, "cpu"))
+
+
+def test_what_is_lit_anew_has_other_light_and_relief_on_the_same_body(store):
+    sample, random = plain_ball(store), np.random.default_rng(3)
+    before = sample.normal[sample.hit] / 127.0
+    parts = [relit(sample, Window(), random) for _ in range(3)]
+    for part in parts:
+        assert np.array_equal(part.hit, sample.hit) and np.array_equal(part.said_normal, sample.said_normal)
+        after = part.normal[sample.hit] / 127.0
+        assert np.allclose(np.linalg.norm(after, axis=-1), 1.0, atol=0.02)
+        turned = np.degrees(np.arccos((before * after).sum(-1).clip(-1, 1)))
+        assert 0.5 < turned.mean() < 40 and (after[:, 2] > 0).mean() > 0.95
+        assert np.abs(part.rgb.astype(float) - sample.rgb)[sample.mask == 255].mean() > 3
+        assert not part.rgb[sample.mask == 0].any()
+    assert not np.array_equal(parts[0].normal, parts[1].normal) and not np.allclose(parts[0].light, parts[1].light)
+
+
+def test_a_part_lit_anew_is_told_the_light_of_the_whole(store):
+    sample = plain_ball(store)
+    whole, part = (relit(sample, window, np.random.default_rng(11)) for window in (Window(), Window(96, 96, 64)))
+    assert np.allclose(whole.light, part.light) and part.rgb.shape == (64, 64, 3)
 
 
 @pytest.fixture
@@ -185,6 +216,12 @@ def folder(samples, tmp_path):
     place.mkdir()
     np.save(place / "0001-00000.npy", np.stack([pack(sample) for sample in samples]))
     return place
+
+
+def test_samples_of_an_older_version_are_refused(tmp_path):
+    np.save(tmp_path / "0001-00000.npy", np.zeros((2, 1000), np.uint8))
+    with pytest.raises(InputError, match="another version"):
+        NormalShards(tmp_path)
 
 
 def small_options(steps: int) -> NormalOptions:
@@ -247,7 +284,7 @@ def test_the_shipped_network_comes_closer_to_the_normals_of_objects_that_it_has_
     gained = []
     for index in range(len(store)):
         sample = draw_normal_sample(store, index, random, choose_rasterizer("auto"), network, bumpy=0.0)
-        inputs, truth, weight = batch_of([sample])
+        inputs, truth, weight = batch_of([as_drawn(sample, Window())])
         said = torch.from_numpy(sample.said_normal.copy()).float() / 127
         depth = torch.from_numpy(sample.said_depth.copy()).float()
         normal, doubt = fine_normals(inputs[0, :3].permute(1, 2, 0), inputs[0, 3], said, depth)
@@ -259,7 +296,7 @@ def test_the_shipped_network_comes_closer_to_the_normals_of_objects_that_it_has_
 
 @pytest.mark.skipif(not weights_present(), reason="no weights in this checkout")
 def test_the_shipped_network_answers_a_mirrored_picture_with_a_mirrored_answer(samples):
-    inputs, _, _ = batch_of(samples[:1])
+    inputs, _, _ = batch_of([as_drawn(samples[0], Window())])
     rgb, mask, normal, depth = inputs[0, :3].permute(1, 2, 0), inputs[0, 3], inputs[0, 4:7].permute(1, 2, 0), inputs[0, 7]
     first, _ = fine_normals(rgb, mask, normal, depth)
     second, _ = fine_normals(rgb.flip(1), mask.flip(1), normal.flip(1) * torch.tensor([-1.0, 1.0, 1.0]), depth.flip(1))

@@ -67,14 +67,15 @@ class Recolouring:
         return colour
 
 
-def photograph(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
+def photograph(random: np.random.Generator, rgb: np.ndarray, whole: int = 0) -> np.ndarray:
     """What a camera does to a picture (S, S, 3) float sRGB 0..1: exposure, white balance, blur, noise and JPEG.
 
     Pictures of half the size are those of full size made smaller: their noise is the mean of four pixels', their JPEG blocks are as fine.
+    Of a part of a picture ``whole`` tells the pixels along that one's side.
     """
     from PIL import Image, ImageFilter
 
-    size, full = len(rgb), (frame.IMAGE_SIZE, frame.IMAGE_SIZE)
+    size, full = whole or len(rgb), (frame.IMAGE_SIZE, frame.IMAGE_SIZE)
     rgb = rgb * np.exp(random.normal(0.0, 0.12)) * np.exp(random.normal(0.0, 0.03, 3))
     rgb = (rgb - 0.5) * np.exp(random.normal(0.0, 0.1)) + 0.5
     if random.random() < 0.4:
@@ -84,8 +85,8 @@ def photograph(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
         picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.2) * size / frame.IMAGE_SIZE))
     if random.random() < 0.35:
         stored = io.BytesIO()
-        whole = picture if size >= frame.IMAGE_SIZE else picture.resize(full, Image.Resampling.BICUBIC)
-        whole.save(stored, "JPEG", quality=int(random.integers(35, 95)))
+        large = picture if size >= frame.IMAGE_SIZE else picture.resize(full, Image.Resampling.BICUBIC)
+        large.save(stored, "JPEG", quality=int(random.integers(35, 95)))
         picture = Image.open(stored).convert("RGB")
         picture = picture if size >= frame.IMAGE_SIZE else picture.resize((size, size), Image.Resampling.BOX)
     return np.asarray(picture)

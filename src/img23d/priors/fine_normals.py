@@ -9,16 +9,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle
 
 from img23d.ops.normals import unit
+from img23d.ops.shading import fitted_light, shading_cues
 from img23d.priors.export import filled, read_weights, write_weights
 from img23d.priors.network import row
 
 WEIGHTS = Path(__file__).parent / "weights" / "normals.safetensors"
-FORMAT = "img23d-normals-1"
+FORMAT = "img23d-normals-2"
 SIZE = 256  # pixels along each side of the pictures
-INPUTS = 8  # rgb, mask, normal and depth by the shape network
+INPUTS = 11  # rgb and mask, normal and depth by the shape network, what light and shade say
+COARSE = slice(4, 8)  # of these, what comes from half as many pixels
+PER_PIXEL = 8  # channels per pixel: all but the coarse four, of which there is a mean of 2 x 2 pixels
 FINE = 24
 PER_CHORD = 3.0  # expected 1 - cosine over the squared scale of a Laplace distribution of chords in the plane
 
@@ -48,13 +51,13 @@ class NormalNetwork(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.sizes = {"widths": tuple(widths), "blocks": tuple(blocks), "up_blocks": tuple(up_blocks), "fine_width": fine_width}
-        self.stem = nn.Conv2d(16 * INPUTS, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(16 * PER_PIXEL, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(row(width, count) for width, count in zip(widths, blocks))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.up_blocks = nn.ModuleList(row(width, count) for width, count in zip(widths[:-1], up_blocks))
         self.norm = nn.BatchNorm2d(widths[0])
-        self.fine_stem = nn.Conv2d(4 * INPUTS, fine_width, 3, padding=1)
+        self.fine_stem = nn.Conv2d(4 * PER_PIXEL, fine_width, 3, padding=1)
         self.to_fine = nn.Conv2d(widths[0], 4 * fine_width, 1)
         self.fine_blocks = row(fine_width, 2)
         self.fine_norm = nn.BatchNorm2d(fine_width)
@@ -68,7 +71,7 @@ class NormalNetwork(nn.Module):
 
     def forward(self, inputs: Tensor) -> FineNormals:
         """Answer for inputs (B, INPUTS, S, S) made by `normal_inputs`; S a multiple of 16."""
-        x = self.stem(pixel_unshuffle(inputs, 4))
+        x = self.stem(pixel_unshuffle(patches(inputs), 2))
         kept = []
         for level, blocks in enumerate(self.down_blocks):
             x = blocks(x)
@@ -77,12 +80,18 @@ class NormalNetwork(nn.Module):
                 x = self.down[level](x)
         for level in reversed(range(len(self.up))):
             x = self.up_blocks[level](kept[level] + interpolate(self.up[level](x), scale_factor=2.0, mode="nearest"))
-        fine = self.fine_stem(pixel_unshuffle(inputs, 2)) + pixel_shuffle(self.to_fine(torch.relu(self.norm(x))), 2)
+        fine = self.fine_stem(patches(inputs)) + pixel_shuffle(self.to_fine(torch.relu(self.norm(x))), 2)
         out = pixel_shuffle(self.out(torch.relu(self.fine_norm(self.fine_blocks(fine)))), 2).float()
         return FineNormals(unit(inputs[:, 4:7].float() + out[:, :3], 1), (out[:, 3:] - 1.0).clamp(-5.0, 1.0))
 
 
-def normal_inputs(rgb: Tensor, mask: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
+def patches(inputs: Tensor) -> Tensor:
+    """(B, INPUTS, S, S) to (B, 4 PER_PIXEL, S / 2, S / 2): all values of 2 x 2 pixels, of the coarse maps their mean."""
+    fine = torch.cat([inputs[:, : COARSE.start], inputs[:, COARSE.stop :]], 1)
+    return torch.cat([pixel_unshuffle(fine, 2), avg_pool2d(inputs[:, COARSE], 2)], 1)
+
+
+def normal_inputs(rgb: Tensor, mask: Tensor, normal: Tensor, depth: Tensor, light: Tensor | None = None) -> Tensor:
     """Stack what the network sees.
 
     Args:
@@ -90,6 +99,7 @@ def normal_inputs(rgb: Tensor, mask: Tensor, normal: Tensor, depth: Tensor) -> T
         mask: (B, 1, S, S) 0..1.
         normal: (B, 3, s, s) unit, camera frame, by the shape network; any s.
         depth: (B, 1, s, s) first surface by the shape network, half-widths from mid-depth.
+        light: (B, 3) of the pictures that these are parts of, from `fitted_light`; None for whole pictures.
 
     Returns:
         (B, INPUTS, S, S); normal and depth are zero outside of the mask.
@@ -99,13 +109,14 @@ def normal_inputs(rgb: Tensor, mask: Tensor, normal: Tensor, depth: Tensor) -> T
     if coarse.shape[-2:] != size:
         coarse = interpolate(coarse, size, mode="bilinear", align_corners=False)
     coarse = torch.cat([unit(coarse[:, :3], 1), coarse[:, 3:]], 1) * (mask > 0)
-    return torch.cat([rgb, mask, coarse], 1)
+    light = fitted_light(rgb, mask, coarse[:, :3]) if light is None else light
+    return torch.cat([rgb, mask, coarse, shading_cues(rgb, mask, coarse[:, :3], light)], 1)
 
 
 def turned_over(inputs: Tensor) -> Tensor:
     """The inputs about the mirrored picture."""
     sign = torch.ones(INPUTS, device=inputs.device)
-    sign[4] = -1.0
+    sign[4] = sign[COARSE.stop] = -1.0
     return inputs.flip(-1) * sign[:, None, None]
 
 

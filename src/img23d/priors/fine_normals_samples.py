@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from img23d.backends.rasterizers import BackendRasterizer, choose_rasterizer
+from img23d.errors import InputError
 from img23d.priors import frame
-from img23d.priors.appearance import Recolouring
+from img23d.priors.appearance import Recolouring, texture_colour
 from img23d.priors.ask import ask
 from img23d.priors.dataset import visits
-from img23d.priors.lighting import random_lights
+from img23d.priors.lighting import Lights, random_lights, visibility
 from img23d.priors.network import ShapeNetwork
 from img23d.priors.relief import random_relief
 from img23d.priors.samples import Scene, colour_picture, eye_directions, facing, finish_picture, layer, make_scene, random_pose
@@ -27,12 +28,18 @@ SIZE = 256
 SAID = frame.IMAGE_SIZE
 VIEWS = 6  # of an object each time it is taken up
 SHARD = 48
-BUMPY = 0.6  # share of samples with relief that their meshes do not have
+BUMPY = 0.0  # share of samples drawn with relief that their meshes do not have: `img23d.priors.relit` gives it to them while training
+PLACE = 0.75  # object units: largest coordinate of a place on an object
 TOLD = 0.3  # share of samples whose field of view the shape network is told
 LAYOUT = (
     ("rgb", np.uint8, (SIZE, SIZE, 3)), ("mask", np.uint8, (SIZE, SIZE)), ("hit", np.bool_, (SIZE, SIZE)),
     ("normal", np.int8, (SIZE, SIZE, 3)), ("said_normal", np.int8, (SAID, SAID, 3)), ("said_depth", np.float16, (SAID, SAID)),
+    ("albedo", np.uint8, (SIZE, SIZE, 3)), ("place", np.int16, (SIZE, SIZE, 3)), ("open", np.uint8, (SIZE, SIZE)),
+    ("turns", np.float32, (19,)),
 )  # fmt: skip
+
+
+ROW = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for _, kind, shape in LAYOUT)  # bytes
 
 
 class NormalSample(NamedTuple):
@@ -44,6 +51,11 @@ class NormalSample(NamedTuple):
     normal: np.ndarray  # (S, S, 3) int8
     said_normal: np.ndarray  # (128, 128, 3) int8 by the shape network
     said_depth: np.ndarray  # (128, 128) float16 first surface by the shape network
+    # To light it anew (`img23d.priors.relit`):
+    albedo: np.ndarray  # (S, S, 3) uint8 sRGB
+    place: np.ndarray  # (S, S, 3) int16 in the object's frame, 32767 = PLACE
+    open: np.ndarray  # (S, S) uint8: how much of the sky is seen, 255 = all
+    turns: np.ndarray  # (19,) float32: rotations from object to camera and from world to camera, and the camera's distance
 
 
 def draw_normal_sample(
@@ -65,12 +77,27 @@ def draw_normal_sample(
         seen = relief.bend(values[:, :3], seen, views, turn_of(scene))[0]
     normal, hit = torch.zeros(SIZE * SIZE, 3), torch.zeros(SIZE * SIZE, dtype=torch.bool)
     normal[hits.pixel], hit[hits.pixel] = seen, True
+    unlit = unlit_maps(scene, hits.pixel, values, seen, recolour, lights)
     told = torch.tensor([scene.pose.fov if random.random() < TOLD else float("nan")])
     said_normal, said_depth = first_look(network, rgb, mask, told)
     return NormalSample(
         rgb, mask, hit.reshape(SIZE, SIZE).numpy(), (normal * 127).round().to(torch.int8).reshape(SIZE, SIZE, 3).numpy(),
-        (said_normal * 127).round().to(torch.int8).numpy(), said_depth.half().numpy(),
+        (said_normal * 127).round().to(torch.int8).numpy(), said_depth.half().numpy(), *unlit,
     )  # fmt: skip
+
+
+def unlit_maps(
+    scene: Scene, pixel: Tensor, values: Tensor, normals: Tensor, recolour: Recolouring, lights: Lights
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The last four maps of a `NormalSample`, for P seen pixels with corner values (P, 8) and camera-frame normals (P, 3)."""
+    albedo, place = torch.zeros(SIZE * SIZE, 3, dtype=torch.uint8), torch.zeros(SIZE * SIZE, 3, dtype=torch.int16)
+    sky = torch.zeros(SIZE * SIZE, dtype=torch.uint8)
+    albedo[pixel] = (recolour(texture_colour(scene.item, values[:, 6:8]), values[:, :3]) * 255).round().byte()
+    place[pixel] = (values[:, :3] * (32767 / PLACE)).round().clamp(-32767, 32767).to(torch.int16)
+    occlusion, _ = visibility(scene.solid, values[:, :3], normals @ scene.pose.rotation, lights)
+    sky[pixel] = (occlusion * 255).round().byte()
+    turns = torch.cat([turn_of(scene).flatten(), scene.pose.rotation.flatten(), torch.tensor([float(scene.framed.distance)])])
+    return albedo.reshape(SIZE, SIZE, 3).numpy(), place.reshape(SIZE, SIZE, 3).numpy(), sky.reshape(SIZE, SIZE).numpy(), turns.numpy()
 
 
 def mirror() -> Warp:
@@ -158,7 +185,10 @@ class NormalShards:
         """Look for new files."""
         for path in sorted(self.folder.glob("*.npy")):
             if path not in self.files:
-                self.files[path] = np.load(path, mmap_mode="r")
+                rows = np.load(path, mmap_mode="r")
+                if rows.shape[1] != ROW:
+                    raise InputError(f"{path} holds samples of another version of img23d", "train into another folder, or remove this one")
+                self.files[path] = rows
         self.order = [(path, row) for path, rows in self.files.items() for row in range(len(rows))]
 
     def __len__(self) -> int:

@@ -30,14 +30,26 @@ from img23d.priors.fine_normals import (
 from img23d.priors.fine_normals_samples import SIZE, NormalSample, NormalShards, write_normal_shards
 from img23d.priors.made_from import claim
 from img23d.priors.muon import optimizers
-from img23d.priors.schedule import fraction_done, learning_rate, move_average, read_checkpoint, set_rate, tell, train_on, write_checkpoint
+from img23d.priors.relit import Part, Window, as_drawn, relit
+from img23d.priors.schedule import (
+    fraction_done,
+    learning_rate,
+    mixed_precision,
+    move_average,
+    read_checkpoint,
+    set_rate,
+    tell,
+    train_on,
+    write_checkpoint,
+)
 from img23d.priors.store import ObjectStore
 from img23d.priors.train import COARSE, gather_sources
 
 CHECKPOINT = "normals-checkpoint.pt"
 LOG = "normals-log.jsonl"
 EXAMINED, EXAMINATION_SEED = 288, 77  # pictures of held-out objects
-RELIEF_WEIGHT = 4.0
+RELIEF_WEIGHT = 6.0
+RECENT = 1500  # parts lit anew that are kept to be seen again: to light one takes longer than to learn from it
 WARMUP = 0.03  # share of the training during which the rate rises
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -53,12 +65,14 @@ class NormalOptions:
         part: pixels along each side of them, a multiple of 16; only so much of a picture is learnt from at a time.
         rate: highest learning rate.
         ema: how much of the averaged weights one step keeps.
-        pictures: samples to draw beforehand.
+        pictures: samples to draw beforehand, 1.3 MB each.
         procedural: objects made by code besides those of the data folders.
         validate_minutes: time between validations.
         seed: of weights, order and pictures.
         widths: channels of the network.
         start: weights file to begin with, ``shipped`` for the one that comes with img23d, "" for none.
+        plain: share of the parts that are as they were drawn; the others get relief and light anew.
+        fresh: share of the others that are new at each step; the rest was seen in one of the last ones.
         threads: of the CPU; 0 leaves them as they are.
     """
 
@@ -68,44 +82,37 @@ class NormalOptions:
     part: int = 128
     rate: float = 1.5e-3
     ema: float = 0.998
-    pictures: int = 14_400
+    pictures: int = 4_800
     procedural: int = 450
     validate_minutes: float = 5.0
     seed: int = 1
     widths: tuple[int, ...] = (48, 80, 96)
     start: str = ""
+    plain: float = 0.4
+    fresh: float = 0.4
     threads: int = 0
 
 
-def batch_of(samples: list[NormalSample]) -> Batch:
-    """Inputs (B, 8, S, S), true normals (B, 3, S, S), and 1 where they count (B, 1, S, S)."""
+def batch_of(samples: Sequence[Part]) -> Batch:
+    """Inputs (B, INPUTS, S, S), true normals (B, 3, S, S), and 1 where they count (B, 1, S, S)."""
 
     def stack(name: str, scale: float) -> Tensor:
         values = torch.from_numpy(np.stack([getattr(sample, name) for sample in samples])).float() / scale
         return values.permute(0, 3, 1, 2) if values.ndim == 4 else values[:, None]
 
     mask = stack("mask", 255.0)
-    inputs = normal_inputs(stack("rgb", 255.0), mask, stack("said_normal", 127.0), stack("said_depth", 1.0))
+    light = torch.from_numpy(np.stack([sample.light for sample in samples]))
+    inputs = normal_inputs(stack("rgb", 255.0), mask, stack("said_normal", 127.0), stack("said_depth", 1.0), light)
     truth = unit(stack("normal", 127.0), 1)
     return inputs, truth, stack("hit", 1.0) * (mask > 0.5)
 
 
-def part_of(batch: Batch, random: np.random.Generator, part: int) -> Batch:
-    """A random square of each picture of a batch, about some place of the object; half of them mirrored."""
-    inputs, truth, weight = batch
-    pieces: list[list[Tensor]] = [[], [], []]
-    for number in range(len(inputs)):
-        places = torch.nonzero(weight[number, 0])
-        middle = places[int(random.integers(len(places)))].tolist() if len(places) else [SIZE // 2, SIZE // 2]
-        # The squares start where patches do, as whole pictures do.
-        top, left = (int(min(max(place - random.integers(part // 4, 3 * part // 4), 0), SIZE - part)) // 16 * 16 for place in middle)
-        for kept, whole in zip(pieces, batch):
-            kept.append(whole[number, :, top : top + part, left : left + part])
-    inputs, truth, weight = (torch.stack(kept) for kept in pieces)
-    if random.random() < 0.5:
-        inputs, weight = turned_over(inputs), weight.flip(-1)
-        truth = truth.flip(-1) * truth.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
-    return inputs, truth, weight
+def some_window(sample: NormalSample, random: np.random.Generator, part: int) -> Window:
+    """A random square of a picture about some place of the object."""
+    places = np.argwhere(sample.hit & (sample.mask > 127))
+    middle = places[int(random.integers(len(places)))] if len(places) else np.full(2, SIZE // 2)
+    top, left = (int(min(max(place - random.integers(part // 4, 3 * part // 4), 0), SIZE - part)) // 16 * 16 for place in middle)
+    return Window(top, left, part)
 
 
 def error_degrees(normal: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
@@ -132,7 +139,7 @@ def whole_batches(folder: Path, batch: int = 4) -> Iterator[Batch]:
     """All samples of a folder in order."""
     shards = NormalShards(folder)
     for first in range(0, len(shards), batch):
-        yield batch_of([shards[index] for index in range(first, min(first + batch, len(shards)))])
+        yield batch_of([as_drawn(shards[index], Window()) for index in range(first, min(first + batch, len(shards)))])
 
 
 class NormalTrainer:
@@ -149,23 +156,41 @@ class NormalTrainer:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizers = optimizers(self.network, self.network.inner(), options.rate, weight_decay=0.01)
         self.step, self.seconds, self.loss = 0, 0.0, 0.0
+        self.recent: list[Part] = []
 
     @property
     def fraction(self) -> float:
         """How much of the training is done, 0..1."""
         return fraction_done(self.step, self.options.steps, self.seconds, self.options.minutes)
 
+    def draw(self, random: np.random.Generator) -> Batch:
+        """The parts of one step: some as drawn, some lit anew with relief, most of these seen recently; half of the batches mirrored."""
+        options, recent = self.options, self.recent
+        plain = round(options.plain * options.batch)
+        fresh = options.batch - plain if len(recent) < 4 * options.batch else max(1, round(options.fresh * (options.batch - plain)))
+        chosen = random.choice(len(self.shards), plain + fresh, replace=len(self.shards) < plain + fresh)
+        samples = [self.shards[int(index)] for index in chosen]
+        windows = [some_window(sample, random, options.part) for sample in samples]
+        drawn = [as_drawn(sample, window) for sample, window in zip(samples[:plain], windows)]
+        drawn += [relit(sample, window, random) for sample, window in zip(samples[plain:], windows[plain:])]
+        drawn += [recent[int(random.integers(len(recent)))] for _ in range(options.batch - plain - fresh)]
+        self.recent = (recent + drawn[plain : plain + fresh])[-RECENT:]
+        inputs, truth, weight = batch_of(drawn)
+        if random.random() < 0.5:
+            inputs, weight = turned_over(inputs), weight.flip(-1)
+            truth = truth.flip(-1) * truth.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
+        return inputs, truth, weight
+
     def one_step(self) -> None:
         """Draw a batch, lower its loss, and move the averaged weights."""
         begun, options = time.process_time(), self.options
         if self.step % 50 == 0:
             self.shards.refresh()
-        random = np.random.default_rng([options.seed, self.step])
-        chosen = random.choice(len(self.shards), options.batch, replace=len(self.shards) < options.batch)
-        inputs, truth, weight = part_of(batch_of([self.shards[int(index)] for index in chosen]), random, options.part)
+        inputs, truth, weight = self.draw(np.random.default_rng([options.seed, self.step]))
         set_rate(self.optimizers, learning_rate(options.rate, self.fraction, WARMUP))
         self.network.train()
-        answer = self.network(inputs.contiguous(memory_format=torch.channels_last))
+        with mixed_precision(inputs.device):
+            answer = self.network(inputs.contiguous(memory_format=torch.channels_last))
         loss = chord_loss(answer, truth, weight) + RELIEF_WEIGHT * relief_loss(answer.normal, truth, weight)
         self.network.zero_grad(set_to_none=True)
         loss.backward()

@@ -82,12 +82,14 @@ def random_relief(random: np.random.Generator, device: torch.device | str = "cpu
     if random.random() < 0.4:
         where, edge, whole = smooth_noise(random, random.uniform(1.5, 5.0), device), random.uniform(-0.3, 0.3), field
         field = lambda points: whole(points) * ((where(points) - edge) * 6.0).clamp(0.0, 1.0)  # noqa: E731
-    slope = math.tan(math.radians(float(np.exp(random.uniform(np.log(3.0), np.log(32.0))))))
+    slope = math.tan(math.radians(float(np.exp(random.uniform(np.log(4.0), np.log(38.0))))))
     return Relief(field, slope, float(random.uniform(0.0, 0.6)) if random.random() < 0.6 else 0.0)
 
 
 def random_field(random: np.random.Generator, device: torch.device | str = "cpu") -> Field:
-    """Heights of about -1 to 1: rolling, fractal, wrinkled, carved, corrugated or cellular."""
+    """Heights of about -1 to 1: rolling, fractal, wrinkled, carved, corrugated, cellular, lumpy or in strands."""
+    if random.random() < 0.3:
+        return lumps(random, device) if random.random() < 0.6 else strands(random, device)
     kind, cells = random.random(), float(np.exp(random.uniform(np.log(3.0), np.log(40.0))))
     noise = smooth_noise(random, cells, device)
     if kind < 0.2:
@@ -154,5 +156,36 @@ def cellular(random: np.random.Generator, device: torch.device | str = "cpu") ->
         # Farther away than this all is flat, and not to look there takes a third of the time.
         near = torch.from_numpy(tree.query(points.cpu().numpy(), distance_upper_bound=1.1 * radius)[0]).to(points) / radius
         return sign * (1.0 - near.square()).clamp(min=-0.2)
+
+    return height
+
+
+def lumps(random: np.random.Generator, device: torch.device | str = "cpu") -> Field:
+    """Some rounded bumps and dents of all sizes, such as muscles, muzzles, knobs and buttons."""
+    count = int(np.exp(random.uniform(np.log(30), np.log(100))))
+    centres = torch.tensor(random.uniform(-0.55, 0.55, (count, 3)), dtype=torch.float32, device=device)
+    radii = torch.tensor(np.exp(random.uniform(np.log(0.04), np.log(0.22), count)), dtype=torch.float32, device=device)
+    tall = radii * torch.tensor(np.where(random.random(count) < 0.7, 1.0, -1.0), dtype=torch.float32, device=device)
+    round_off = float(random.uniform(0.4, 2.0))  # below one: steep at the rim; above: flowing into their surroundings
+
+    def height(points: Tensor) -> Tensor:
+        total = torch.zeros(len(points), device=points.device)
+        for centre, radius, peak in zip(centres, radii, tall):
+            total = total + peak * (1.0 - (points - centre).square().sum(-1) / radius**2).clamp(min=1e-6) ** round_off
+        return total
+
+    return height
+
+
+def strands(random: np.random.Generator, device: torch.device | str = "cpu") -> Field:
+    """Hair, grain or folds: noise drawn out along lines that wander."""
+    noise, wander = smooth_noise(random, random.uniform(10.0, 40.0), device), smooth_noise(random, random.uniform(1.5, 4.0), device)
+    turn = torch.tensor(np.linalg.qr(random.normal(0.0, 1.0, (3, 3)))[0], dtype=torch.float32, device=device)
+    thin = torch.tensor([1.0, 1.0, 0.12], device=device)
+    bent = float(random.uniform(0.0, 0.12))
+
+    def height(points: Tensor) -> Tensor:
+        moved = (points @ turn + bent * wander(points)[:, None]) * thin * 0.85
+        return noise(moved)
 
     return height
