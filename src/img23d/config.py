@@ -127,6 +127,7 @@ class Refine:
     anchor: Ramp = constant(1.0, "weight of staying at the fitted field's surface")
     smooth: int = option(3, "rounds of shrink-free (Taubin) smoothing of the finished surface (flexicubes: a third)", 0, 50)
     smooth_unseen: int = option(20, "rounds more where no view looks: outlines leave ridges beside them", 0, 200)
+    fair_sides: float = option(0.08, "bumps beside the outline much shorter than this are faired, in object units; 0 leaves them", 0, 1)
     relief: float = option(1.0, "how far relief that the photo's normals show is raised on the finished surface; 0 leaves it off", 0, 4)
 
 

@@ -9,9 +9,10 @@ import torch
 import trimesh
 
 from img23d.backends.rasterizers import choose_rasterizer
-from img23d.ops.engrave import engrave, integrated, relief_height, thickness
+from img23d.ops.engrave import engrave, integrated, relief_height
 from img23d.ops.normals import unit
 from img23d.ops.render import render
+from img23d.ops.thickness import thickness
 from img23d.ops.topology import is_closed_manifold
 from img23d.scene import Mesh, Views
 from img23d.scene.cameras import orbit_degrees
@@ -130,5 +131,5 @@ def test_thin_plates_are_not_pierced():
 
 def test_thickness_is_twice_the_way_to_the_middle():
     points, normals = torch.tensor([[0.0, 0.0, 0.03], [0.0, 0.0, 1.0]]), torch.tensor([[0.0, 0.0, 1.0]] * 2)
-    thin = thickness(points, normals, lambda x: x[:, 2].abs() - 0.03)
+    thin = thickness(points, normals, lambda x: x[:, 2].abs() - 0.03, 0.3)
     assert float(thin[1]) == 0 and 0.02 < float(thin[0]) <= 0.06 + 1e-6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from img23d.ops.normals import unit, vertex_normals
 from img23d.ops.project_photo import distance_from, prepare_photo, project_photo
 from img23d.ops.raster import Rasterizer
 from img23d.ops.render import render
+from img23d.ops.thickness import Distance, thickness
 from img23d.scene import Mesh, Views
 
 ROUNDS = 2  # what a mesh's smooth normals hide of the first one's relief comes with the second
@@ -28,7 +28,6 @@ HIGHEST = 0.08  # object units
 DEEPEST = 0.25  # share of what lies below the surface that relief may take
 GRAZING = math.radians(80)  # from which angle the photo says nothing
 LEAST_WEIGHT = 0.02
-Distance = Callable[[Tensor], Tensor]
 
 
 def engrave(mesh: Mesh, views: Views, sdf: Distance, rasterizer: Rasterizer, strength: float = 1.0) -> Mesh:
@@ -53,15 +52,9 @@ def engrave(mesh: Mesh, views: Views, sdf: Distance, rasterizer: Rasterizer, str
         source = prepare_photo(Views(views.cameras, encoded, mask[None]), mesh, rasterizer)
         found, weight = project_photo(source, mesh.vertices, normals, GRAZING)
         raised = (2 * found[:, 0] - 1) * HIGHEST * weight
-        raised = raised.maximum(-DEEPEST * thickness(mesh.vertices, normals, sdf))
+        raised = raised.maximum(-DEEPEST * thickness(mesh.vertices, normals, sdf, 4 * HIGHEST))
         mesh = Mesh(mesh.vertices + raised[:, None] * normals, mesh.faces)
     return mesh
-
-
-def thickness(points: Tensor, normals: Tensor, sdf: Distance) -> Tensor:
-    """(N,) about how thick a body is below surface points, as far as it matters for relief of `HIGHEST`."""
-    below = torch.stack([-sdf(points - depth * normals) for depth in (0.5 * HIGHEST, HIGHEST, 2 * HIGHEST)])
-    return 2 * below.amax(0).clamp(min=0)
 
 
 def relief_height(mesh: Mesh, views: Views, rasterizer: Rasterizer) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from img23d.ops.adam import Adam
 from img23d.ops.crop import resize_views_image
 from img23d.ops.edges import EdgeTable, edge_table
 from img23d.ops.engrave import engrave
+from img23d.ops.fair_sides import fair_sides
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
 from img23d.ops.render import render
@@ -91,7 +92,7 @@ def refine(
         optimize(state, views, field, 0, options.steps, options, context, drawn, pull, drawn_weight)
     # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it, unless they show some of it
     mesh = finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
-    return mesh if parts_known else with_relief(mesh, views, field, cell, options, context)
+    return mesh if parts_known else finely_finished(mesh, views, field, cell, options, context)
 
 
 def optimize(
@@ -217,13 +218,15 @@ def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refi
 
 
 @torch.no_grad()
-def with_relief(mesh: Mesh, views: Views, field: SdfField, cell: float, options: Refine, context: Context) -> Mesh:
-    """The mesh with the relief that the normals of the views show, one after the other; what is known exactly stays."""
-    kept = field.held(mesh.vertices, cell) if isinstance(field, HeldField) else torch.zeros_like(mesh.vertices[:, 0], dtype=torch.bool)
-    raised = mesh
-    for number in range(len(views) if options.relief and not bool(kept.all()) else 0):
-        raised = engrave(raised, views[[number]], field.sdf, context.rasterizer, options.relief)
-    return Mesh(torch.where(kept[:, None], mesh.vertices, raised.vertices), mesh.faces)
+def finely_finished(mesh: Mesh, views: Views, field: SdfField, cell: float, options: Refine, context: Context) -> Mesh:
+    """The mesh with fair sides and with the relief that the normals of the views show; what is known exactly stays."""
+    held = field.held(mesh.vertices, cell) if isinstance(field, HeldField) else torch.zeros_like(mesh.vertices[:, 0], dtype=torch.bool)
+    if bool(held.all()):
+        return mesh
+    fine = fair_sides(mesh, views.cameras, field.sdf, options.fair_sides, held) if options.fair_sides else mesh
+    for number in range(len(views) if options.relief else 0):
+        fine = engrave(fine, views[[number]], field.sdf, context.rasterizer, options.relief)
+    return Mesh(torch.where(held[:, None], mesh.vertices, fine.vertices), mesh.faces)
 
 
 def pieces(views: Views) -> int:
