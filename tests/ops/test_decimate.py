@@ -90,7 +90,7 @@ def test_where_deviations_count_more_there_are_more_faces_and_smaller_errors():
         return int(ahead.sum()), float(off[ahead].mean()), float(off[~ahead].mean())
 
     assert told(front)[0] > 1.25 * told(even)[0] and told(front)[1] < 0.8 * told(even)[1] < told(front)[2]
-    assert torch.equal(decimate(mesh, 300, torch.full_like(worth, 3.0)).faces, even.faces)
+    assert told(decimate(mesh, 300, torch.full_like(worth, 3.0)))[1] == pytest.approx(told(even)[1], rel=0.15)
 
 
 def test_the_error_falls_as_faces_are_added():

@@ -38,7 +38,7 @@ def test_an_open_box_becomes_a_closed_solid(context):
     mesh = Mesh(corners, torch.tensor([triangle for a, b, c, d in sides for triangle in ([a, b, c], [a, c, d])]))
     assert not is_closed_manifold(mesh)
     field = solid_field(mesh, 48, context)
-    result = refine(look_around(mesh, context), field, Refine(resolution=24, steps=4, image_size=96), context)
+    result = refine(look_around(mesh, context), field, Refine(resolution=24, steps=4, image_size=96), context, parts_known=True)
     assert is_closed_manifold(result)
     low, high = result.vertices.amin(0), result.vertices.amax(0)
     assert torch.allclose(high - low, torch.tensor([1.2, 0.8, 1.0]), atol=0.09)  # the walls get a thickness

@@ -21,7 +21,7 @@ ROUNDS = 2  # what a mesh's smooth normals hide of the first one's relief comes 
 PICTURE = 256  # pixels along each side of the picture that relief is found on
 # Share of the picture's size: what changes more slowly than this is shape, which outline and depth know better.
 BROADEST = 0.12
-STEEPEST = 0.6  # normals that differ by more than this do so for another reason than relief: they count less and less
+STEEPEST = 0.3  # normals that differ by more than this do so for another reason than relief: they count less and less
 TORN = 0.04  # object units: neighbouring pixels farther apart are not of one surface
 RIM = 0.04  # share of the picture's size: how far from where surfaces end relief has its full height
 HIGHEST = 0.08  # object units

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from img23d.ops.engrave import engrave
 from img23d.ops.fair_sides import fair_sides
 from img23d.ops.losses import mask_loss, normal_cosine_loss, pearson_depth_loss
 from img23d.ops.mesh_losses import normal_consistency, sdf_sign_regularizer
+from img23d.ops.normals import vertex_normals
 from img23d.ops.render import render
 from img23d.ops.shown_parts import without_floaters
 from img23d.ops.smooth import taubin, turned_away
@@ -50,6 +52,7 @@ GRIDS: dict[str, Callable[[SdfField, Refine, Context], DeformableGrid]] = {
 }
 SMALL_COVER, FINEST_PICTURE = 0.1, 1.5  # objects that cover less of the picture are thin, and are looked at more closely
 PULLED = 4.0  # how much stronger guides pull than in fit, since other losses are larger here; sixteen times left lumps
+LOOKS = 6  # power of the cosine that says how much a view tells of relief beside others
 SMALL_PART = 0.05  # separate parts below this share of the largest one's area are floaters
 
 
@@ -224,8 +227,12 @@ def finely_finished(mesh: Mesh, views: Views, field: SdfField, cell: float, opti
     if bool(held.all()):
         return mesh
     fine = fair_sides(mesh, views.cameras, field.sdf, options.fair_sides, held) if options.fair_sides else mesh
-    for number in range(len(views) if options.relief else 0):
-        fine = engrave(fine, views[[number]], field.sdf, context.rasterizer, options.relief)
+    if options.relief:
+        lines = F.normalize(views.cameras.position[:, None] - fine.vertices, dim=-1)
+        seen = (lines * vertex_normals(fine)).sum(-1).clamp(min=0) ** LOOKS  # (V, N)
+        raised = [engrave(fine, views[[number]], field.sdf, context.rasterizer, options.relief).vertices for number in range(len(views))]
+        moved = torch.stack(raised) - fine.vertices
+        fine = Mesh(fine.vertices + (seen[..., None] * moved).sum(0) / seen.sum(0).clamp(min=1e-6)[:, None], fine.faces)
     return Mesh(torch.where(held[:, None], mesh.vertices, fine.vertices), mesh.faces)
 
 
