@@ -41,6 +41,11 @@ class Cameras:
         """The same cameras on another device."""
         return Cameras(self.cam_to_world.to(device), self.focal.to(device), self.center.to(device))
 
+    def joined(self, others: Cameras) -> Cameras:
+        """These cameras and then others."""
+        pairs = ((self.cam_to_world, others.cam_to_world), (self.focal, others.focal), (self.center, others.center))
+        return Cameras(*(torch.cat(pair) for pair in pairs))
+
     @property
     def position(self) -> Tensor:
         """(V, 3) camera centres in the object frame."""

@@ -120,8 +120,7 @@ def joined(first: Views, second: Views, size: int) -> Views:
             maps[name] = planes.permute(0, 2, 3, 1) if value.dim() == 4 else planes[:, 0]
         parts.append((views.cameras, maps))
     (a, one), (b, two) = parts
-    cameras = Cameras(torch.cat([a.cam_to_world, b.cam_to_world]), torch.cat([a.focal, b.focal]), torch.cat([a.center, b.center]))
-    return Views(cameras, **{name: torch.cat([one[name], two[name]]) for name in one})
+    return Views(a.joined(b), **{name: torch.cat([one[name], two[name]]) for name in one})
 
 
 def known_prior(field: FrozenGrid, far_rgb: Tensor, far_known: Tensor) -> ShapePrior:

@@ -32,7 +32,7 @@ from img23d.ops.render import render
 from img23d.ops.shown_parts import without_floaters
 from img23d.ops.smooth import taubin, turned_away
 from img23d.ops.topology import largest_components, make_manifold
-from img23d.scene import Mesh, Views
+from img23d.scene import Cameras, Mesh, Views
 from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.context import Context
 from img23d.stages.coordinates import mesh_surface
@@ -95,7 +95,8 @@ def refine(
         optimize(state, views, field, 0, options.steps, options, context, drawn, pull, drawn_weight)
     # a silhouette in one piece belongs to an object in one piece; the rest are floaters hidden behind it, unless they show some of it
     mesh = finished(state, views, field, options, context, 1.0 if whole else 0.0 if parts_known else SMALL_PART)
-    return mesh if parts_known else finely_finished(mesh, views, field, cell, options, context)
+    looking = views.cameras if drawn is None else views.cameras.joined(drawn.cameras)
+    return mesh if parts_known else finely_finished(mesh, views, looking, field, cell, options, context)
 
 
 def optimize(
@@ -221,12 +222,12 @@ def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refi
 
 
 @torch.no_grad()
-def finely_finished(mesh: Mesh, views: Views, field: SdfField, cell: float, options: Refine, context: Context) -> Mesh:
-    """The mesh with fair sides and with the relief that the normals of the views show; what is known exactly stays."""
+def finely_finished(mesh: Mesh, views: Views, looking: Cameras, field: SdfField, cell: float, options: Refine, context: Context) -> Mesh:
+    """The mesh with fair sides, where no camera was looking, and the relief that the views' normals show; what is known exactly stays."""
     held = field.held(mesh.vertices, cell) if isinstance(field, HeldField) else torch.zeros_like(mesh.vertices[:, 0], dtype=torch.bool)
     if bool(held.all()):
         return mesh
-    fine = fair_sides(mesh, views.cameras, field.sdf, options.fair_sides, held) if options.fair_sides else mesh
+    fine = fair_sides(mesh, looking, field.sdf, options.fair_sides, held) if options.fair_sides else mesh
     if options.relief:
         lines = F.normalize(views.cameras.position[:, None] - fine.vertices, dim=-1)
         seen = (lines * vertex_normals(fine)).sum(-1).clamp(min=0) ** LOOKS  # (V, N)
