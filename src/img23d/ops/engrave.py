@@ -14,6 +14,7 @@ from img23d.ops.normals import unit, vertex_normals
 from img23d.ops.project_photo import distance_from, prepare_photo, project_photo
 from img23d.ops.raster import Rasterizer
 from img23d.ops.render import render
+from img23d.ops.sparse import factorised
 from img23d.ops.thickness import Distance, thickness
 from img23d.scene import Mesh, Views
 
@@ -98,7 +99,6 @@ def integrated(change: Tensor, places: Tensor, weight: Tensor, screen: float) ->
         Nehab et al., Efficiently combining positions and normals for precise 3D geometry (2005), with heights along normals for depths.
     """
     from scipy.sparse import coo_matrix, diags, identity
-    from scipy.sparse.linalg import spsolve
 
     known = (weight > 0).cpu().numpy()
     number = np.cumsum(known).reshape(known.shape) - 1
@@ -119,5 +119,5 @@ def integrated(change: Tensor, places: Tensor, weight: Tensor, screen: float) ->
     slope = coo_matrix((np.repeat([1.0, -1.0], len(rise)), (np.tile(each, 2), np.concatenate([end, start]))), (len(rise), count)).tocsr()
     weighted = slope.T @ diags(trust_of)
     height = np.zeros(known.shape)
-    height[known] = spsolve((weighted @ slope + identity(count) * screen**-2).tocsc(), weighted @ rise)
+    height[known] = factorised(weighted @ slope + identity(count) * screen**-2).solve(weighted @ rise)
     return torch.from_numpy(height).to(places), torch.from_numpy(whole).to(places.device)

@@ -11,6 +11,7 @@ from img23d.ops.edges import EdgeTable, edge_table
 from img23d.ops.mesh_losses import uniform_laplacian
 from img23d.ops.normals import vertex_normals
 from img23d.ops.project_photo import smoothstep
+from img23d.ops.sparse import factorised
 from img23d.ops.thickness import Distance, thickness
 from img23d.scene import Cameras, Mesh
 
@@ -39,7 +40,6 @@ def fair_sides(mesh: Mesh, cameras: Cameras, sdf: Distance, reach: float, held: 
         where one is; with one weight for each vertex. Tukey, Exploratory data analysis (1977), twicing, for what is given back.
     """
     from scipy.sparse import coo_matrix, diags, identity
-    from scipy.sparse.linalg import splu
 
     count, table = len(mesh.vertices), edge_table(mesh.faces, len(mesh.vertices))
     free = beside(mesh, cameras, table) * smoothstep((thickness(mesh.vertices, vertex_normals(mesh), sdf, THICK) - THIN) / (THICK - THIN))
@@ -57,7 +57,7 @@ def fair_sides(mesh: Mesh, cameras: Cameras, sdf: Distance, reach: float, held: 
     stiff = bend[:, moving].T @ diags(weight[moving] * (reach / length) ** 4)
     fixed = start.copy()
     fixed[moving] = 0
-    solver = splu((stiff @ bend[:, moving] + identity(len(moving))).tocsc())
+    solver = factorised(stiff @ bend[:, moving] + identity(len(moving)))
     vertices = start.copy()
     vertices[moving] = solver.solve(start[moving] - stiff @ (bend @ fixed))
     for _ in range(GIVEN_BACK):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from img23d.ops.normals import vertex_normals
+from img23d.ops.sparse import factorised
 from img23d.scene import Mesh
 
 # Cosine between the normals of neighbouring vertices at which a surface counts as flat and as creased, and what flows over a crease.
@@ -59,6 +59,6 @@ class Membrane:
         """
         pull = self.mass * attraction.detach().cpu().double().numpy()
         total = pull + self.mass * screening.detach().cpu().double().numpy()
-        factors = splu((self.stiffness + sparse.diags(total)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+        factors = factorised(self.stiffness + sparse.diags(total))
         solution = factors.solve(pull[:, None] * values.detach().cpu().double().numpy())
         return torch.from_numpy(solution).to(values)
