@@ -9,7 +9,7 @@ import torch
 import trimesh
 
 from img23d.backends.rasterizers import choose_rasterizer
-from img23d.ops.engrave import engrave, integrated, relief_height
+from img23d.ops.engrave import engrave, integrated
 from img23d.ops.normals import unit
 from img23d.ops.render import render
 from img23d.ops.thickness import thickness
@@ -33,9 +33,9 @@ def waves(points: torch.Tensor) -> torch.Tensor:
     return 0.02 * torch.sin(14 * points[:, 0]) * torch.cos(10 * points[:, 1])
 
 
-def seen(mesh: Mesh, confidence: float = 1.0) -> Views:
+def seen(mesh: Mesh) -> Views:
     views = render(mesh, CAMERA, SIZE, SIZE, RASTERIZER).views
-    return Views(CAMERA, views.rgb, views.mask, views.depth, views.normal, confidence * (views.mask > 0.9).float())
+    return Views(CAMERA, views.rgb, views.mask, views.depth, views.normal, (views.mask > 0.9).float())
 
 
 def angle(mesh: Mesh, views: Views) -> float:
@@ -104,13 +104,17 @@ def test_less_strength_raises_less(raised):
     assert float((faint.vertices - plain.vertices).norm(dim=-1).mean()) < 0.6 * float((after.vertices - plain.vertices).norm(dim=-1).mean())
 
 
-def test_without_confidence_there_is_little_and_nothing_breaks():
-    plain = ball()
-    height, mask = relief_height(plain, seen(plain, confidence=0.0), RASTERIZER)
-    assert height.isfinite().all() and height.shape == mask.shape == (SIZE, SIZE)
-    empty = seen(plain)
-    empty = Views(CAMERA, empty.rgb, torch.zeros_like(empty.mask), empty.depth, empty.normal, empty.confidence)
+def test_where_normals_are_not_known_nothing_is_raised(raised):
+    plain, views, _ = raised
+    unknown = Views(CAMERA, views.rgb, views.mask, views.depth, views.normal, torch.zeros_like(views.mask))
+    assert torch.equal(engrave(plain, unknown, ball_sdf, RASTERIZER).vertices, plain.vertices)
+    empty = Views(CAMERA, views.rgb, torch.zeros_like(views.mask), views.depth, views.normal, views.confidence)
     assert torch.equal(engrave(plain, empty, ball_sdf, RASTERIZER).vertices, plain.vertices)
+    half = Views(CAMERA, views.rgb, views.mask, views.depth, views.normal, views.confidence * (torch.arange(SIZE) < SIZE // 2))
+    moved = (engrave(plain, half, ball_sdf, RASTERIZER).vertices - plain.vertices).norm(dim=-1)
+    front = plain.vertices[:, 2] > 0.5
+    assert float(moved[front & (plain.vertices[:, 0] < -0.2)].mean()) > 0.002
+    assert float(moved[front & (plain.vertices[:, 0] > 0.2)].max()) < 1e-3
 
 
 def test_thin_plates_are_not_pierced():

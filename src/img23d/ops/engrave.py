@@ -64,7 +64,10 @@ def relief_height(mesh: Mesh, views: Views, rasterizer: Rasterizer) -> tuple[Ten
     seen = render(mesh, views.cameras, PICTURE, PICTURE, rasterizer).views
     assert seen.depth is not None and seen.normal is not None
     mask = torch.minimum(resize_views_image(views.mask, PICTURE)[0], seen.mask[0])
-    inside = (mask > 0.9).float()
+    trust = resize_views_image(views.confidence, PICTURE)[0].clamp(0, 1)
+    inside = ((mask > 0.9) & (trust > 0)).float()  # a view of which only the outline is known has no normals to go by
+    if not bool(inside.any()):
+        return torch.zeros_like(mask), mask
     ours, shown = unit(seen.normal[0], -1), unit(resize_views_image(views.normal, PICTURE)[0], -1)
     change = shown - ours
     change = change - blur_inside(change, inside, BROADEST * PICTURE)
@@ -73,9 +76,7 @@ def relief_height(mesh: Mesh, views: Views, rasterizer: Rasterizer) -> tuple[Ten
     origins, directions = views.cameras.rays(PICTURE, PICTURE)
     places = origins[0] + seen.depth[0][..., None] * directions[0]
     facing = -(ours * unit(directions[0], -1)).sum(-1).clamp(max=0)
-    trust = resize_views_image(views.confidence, PICTURE)[0].clamp(0, 1)
-    usual = trust[inside > 0].median() if bool(inside.any()) else 1.0
-    trust = facing.square() * (trust / max(float(usual), 1e-6)).clamp(max=1)
+    trust = facing.square() * (trust / trust[inside > 0].median()).clamp(max=1)
     height, whole = integrated(change, places, inside * trust.clamp(min=LEAST_WEIGHT), BROADEST * PICTURE)
     return height * (distance_from(~whole) / (RIM * PICTURE)).clamp(max=1), mask
 
