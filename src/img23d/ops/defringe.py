@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.ops.blur import gaussian_blur
+
 
 def inner_mask(mask: Tensor, border: float) -> Tensor:
     """Pixels that hold nothing but the object.
@@ -74,12 +76,6 @@ def blur_inside(image: Tensor, weight: Tensor, sigma: float) -> Tensor:
     Returns:
         (H, W, C); where no known pixel is near, the nearest blurred colours are continued.
     """
-    radius = max(1, round(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    planes = torch.cat([image * weight[..., None], weight[..., None]], -1).permute(2, 0, 1)[:, None]
-    planes = F.conv2d(F.conv2d(planes, kernel.reshape(1, 1, 1, -1), padding=(0, radius)), kernel.reshape(1, 1, -1, 1), padding=(radius, 0))
-    total = planes[-1:, 0]
-    blurred = (planes[:-1, 0] / total.clamp(min=1e-4)).permute(1, 2, 0)
-    return spread_smoothly(blurred, (total[0] > 1e-2).to(image.dtype))
+    planes = gaussian_blur(torch.cat([image * weight[..., None], weight[..., None]], -1).permute(2, 0, 1), sigma)
+    blurred = (planes[:-1] / planes[-1:].clamp(min=1e-4)).permute(1, 2, 0)
+    return spread_smoothly(blurred, (planes[-1] > 1e-2).to(image.dtype))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -34,6 +35,11 @@ class Photo:
     sharp: PhotoSource
     soft: PhotoSource
     grazing: float
+
+    @cached_property
+    def grain(self) -> Tensor:
+        """(H, W, 3) the fine texture of the sharp picture."""
+        return grain(self.sharp.rgb, (self.sharp.trust > 0.99).to(self.sharp.rgb.dtype))
 
 
 def soften(source: PhotoSource, edge: float) -> PhotoSource:
@@ -87,9 +93,8 @@ def through_layer(surface: Surface, photo: Photo, vertices: Points, texels: Poin
 
 def photo_grain(photo: Photo, texels: Points) -> Tensor:
     """(P, 3) grain of the photo where each texel lies in the picture, whether the photo sees it or not."""
-    source = photo.sharp
-    x, y, _ = source.camera.project(texels.position)[0].unbind(-1)
-    return sample(grain(source.rgb, (source.trust > 0.99).to(source.rgb.dtype)), x, y)
+    x, y, _ = photo.sharp.camera.project(texels.position)[0].unbind(-1)
+    return sample(photo.grain, x, y)
 
 
 def grain(rgb: Tensor, known: Tensor) -> Tensor:
