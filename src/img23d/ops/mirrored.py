@@ -40,6 +40,8 @@ WHOLE = 0.8
 DOUBTFUL, FEATURE, CALM_SIZE = 0.8, 4, 128
 # Score from which the shape alone tells: a plane between left and right of what stands, and one along what lies.
 GOOD_SHAPE = 0.8
+# Height over reach of what may be a figure or a face: arms, ears and weapons stick out, but what is flatter is seen from above.
+FIGURE = 0.6
 # At most so many images, each with at least this mean trust on what was not known before.
 IMAGES, LEAST_GAIN = 2, 0.01
 
@@ -77,9 +79,9 @@ class Candidate:
 def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Layer, vertices: Points, texels: Points) -> Images:
     """What the photo shows of the same shape elsewhere, for those symmetries that add most."""
     considered = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
-    stands = standing(surface)
-    left = without_doubted(considered, not stands)
-    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or (stands and like_a_figure(considered)):
+    tall = height_over_reach(surface)
+    left = without_doubted(considered, tall < 1)
+    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or (tall > FIGURE and like_a_figure(considered)):
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
     known, found = seen.vertex_trust, Images()
@@ -103,14 +105,14 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
     return found
 
 
-def standing(surface: Surface) -> bool:
-    """Whether a surface is as high as it is wide and deep."""
+def height_over_reach(surface: Surface) -> float:
+    """How high a surface is, over how far it reaches sideways or back."""
     reach = surface.mesh.vertices.amax(0) - surface.mesh.vertices.amin(0)
-    return float(reach[1]) >= float(torch.maximum(reach[0], reach[2]))
+    return float(reach[1] / torch.maximum(reach[0], reach[2]).clamp(min=1e-9))
 
 
 def like_a_figure(candidates: list[Candidate]) -> bool:
-    """Whether what stands is its own mirror image left and right by its shape, whatever the colours say of that.
+    """Whether a thing is its own mirror image left and right by its shape, whatever the colours say of that.
 
     People, toys and sitting animals seen from the front turn their heads, carry things and are lit from one side, and the guess of their
     backs is so round that it is an image of the front as well: they would get a second face. Vessels and boxes turn into themselves.
