@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from img23d.backends.rasterizers import choose_rasterizer
 from img23d.ops.photo_relief import LARGEST, photo_relief
 from img23d.ops.project_photo import prepare_photo
 from img23d.scene import Mesh, Views
@@ -40,17 +41,35 @@ def points() -> tuple[torch.Tensor, torch.Tensor]:
     return places, torch.tensor([0.0, 0.0, 1.0]).expand(201, 3)
 
 
-def change_of(views: Views) -> torch.Tensor:
-    from img23d.backends.rasterizers import choose_rasterizer
+def change_of(views: Views, mesh: Mesh | None = None, sign: float = 1.0) -> torch.Tensor:
+    rasterizer, (places, normals) = choose_rasterizer("auto"), points()
+    source = prepare_photo(views, plate(), rasterizer)
+    return photo_relief(views, source, mesh or plate(), places, sign * normals, math.radians(75), rasterizer)
 
-    source = prepare_photo(views, plate(), choose_rasterizer("auto"))
-    return photo_relief(views, source, *points(), math.radians(75))
+
+def wavy_plate() -> Mesh:
+    """The plate with the waves of `waves`, as fine triangles."""
+    count = 600
+    x = torch.linspace(-0.8, 0.8, count)
+    columns = orbit_degrees([0.0], 0.0, 3.0, 40.0).project(torch.stack([x, 0 * x, 0 * x], -1))[0, :, 0]
+    slope = waves(columns)
+    # a surface z(x) has the normal (-dz/dx, 0, 1)
+    height = -torch.cumulative_trapezoid(slope, x)
+    height = torch.cat([height.new_zeros(1), height])
+    rows = [torch.stack([x, torch.full_like(x, y), height - height.mean()], -1) for y in (-0.8, 0.8)]
+    at = torch.arange(count - 1)
+    low, high = torch.stack([at, at + 1, at + count], -1), torch.stack([at + 1, at + 1 + count, at + count], -1)
+    return Mesh(torch.cat(rows), torch.cat([low, high]))
+
+
+def waves(x: torch.Tensor) -> torch.Tensor:
+    """Slopes at columns 0..1 of the picture."""
+    return STEEP * torch.sin(math.tau * WAVES * 2 * x)
 
 
 def test_waves_finer_than_the_mesh_are_kept():
-    views = photo(lambda x: STEEP * torch.sin(math.tau * WAVES * 2 * x))
-    x = views.cameras.project(points()[0])[0, :, 0]
-    wanted = STEEP * torch.sin(math.tau * WAVES * 2 * x)
+    views = photo(waves)
+    wanted = waves(views.cameras.project(points()[0])[0, :, 0])
     change = change_of(views)
     assert torch.corrcoef(torch.stack([change[:, 0], wanted]))[0, 1] > 0.98
     assert 0.6 < float(change[:, 0].abs().max()) / STEEP < 1.1 and change[:, 1].abs().max() < 1e-5
@@ -61,15 +80,19 @@ def test_an_even_tilt_is_the_meshs_own_affair():
 
 
 def test_nothing_changes_where_the_photo_is_not_sure_or_has_no_normals():
-    views = photo(lambda x: STEEP * torch.sin(math.tau * WAVES * 2 * x))
+    views = photo(waves)
     assert change_of(replace(views, confidence=torch.zeros_like(views.mask))).abs().max() < 1e-6
     assert change_of(replace(views, normal=None)).abs().max() == 0
 
 
 def test_what_faces_away_gets_nothing_and_changes_are_bounded():
-    from img23d.backends.rasterizers import choose_rasterizer
-
     views = photo(lambda x: 20.0 * torch.sign(torch.sin(math.tau * WAVES * x)))
-    source, (places, normals) = prepare_photo(views, plate(), choose_rasterizer("auto")), points()
-    assert photo_relief(views, source, places, -normals, math.radians(75)).abs().max() == 0
-    assert photo_relief(views, source, places, normals, math.radians(75)).norm(dim=-1).max() < LARGEST
+    assert change_of(views, sign=-1.0).abs().max() == 0
+    assert change_of(views).norm(dim=-1).max() < LARGEST
+
+
+def test_what_the_mesh_has_is_not_added_again_and_what_only_it_has_goes():
+    added = change_of(photo(waves))[:, 0]
+    assert change_of(photo(waves), wavy_plate())[:, 0].abs().max() < 0.15 * added.abs().max()
+    gone = change_of(photo(torch.zeros_like), wavy_plate())[:, 0]
+    assert torch.corrcoef(torch.stack([gone, -added]))[0, 1] > 0.98 and 0.8 < float(gone.norm() / added.norm()) < 1.2

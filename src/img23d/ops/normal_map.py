@@ -56,6 +56,11 @@ def tangents(mesh: Mesh, normals: Tensor, uv: Tensor, uv_faces: Tensor) -> Tenso
     return torch.cat([total, torch.where(handedness < 0, -1.0, 1.0).to(total)[:, None]], -1)
 
 
+def without_noise(fine: Mesh) -> Mesh:
+    """A fine mesh whose relief is worth drawing."""
+    return taubin(fine, SMOOTHING)
+
+
 def bake_normal_map(
     fine: Mesh,
     coarse: Mesh,
@@ -69,7 +74,7 @@ def bake_normal_map(
     """The normals of a fine mesh in the tangent frames of a coarse one.
 
     Args:
-        fine: the mesh whose relief is drawn.
+        fine: the mesh whose relief is drawn, see `without_noise`.
         coarse: N vertices, F faces; about as dense as the relief (its faces may be split, its shape stays coarse).
         normals: (N, 3) unit shading normals of the coarse mesh.
         tangent: (M, 4) from `tangents`.
@@ -99,7 +104,7 @@ def bake_normal_map(
 
 
 def nearest_normals(fine: Mesh, points: Tensor, normals: Tensor) -> Tensor:
-    """Smoothed normals of a fine mesh near points.
+    """Averaged normals of a fine mesh near points.
 
     Args:
         fine: a mesh.
@@ -111,7 +116,7 @@ def nearest_normals(fine: Mesh, points: Tensor, normals: Tensor) -> Tensor:
     """
     from scipy.spatial import cKDTree
 
-    smooth = vertex_normals(taubin(fine, SMOOTHING)).detach().cpu().double().numpy()
+    smooth = vertex_normals(fine).detach().cpu().double().numpy()
     place, facing = (tensor.detach().cpu().double().numpy() for tensor in (points, normals))
     distance, index = cKDTree(fine.vertices.detach().cpu().numpy()).query(place, k=min(NEIGHBOURS, len(fine.vertices)))
     distance, index = distance.reshape(len(place), -1), index.reshape(len(place), -1)

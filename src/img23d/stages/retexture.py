@@ -12,7 +12,7 @@ from img23d.io.textures import sample
 from img23d.ops.atlas import unwrap
 from img23d.ops.bake import texel_surface
 from img23d.ops.decimate import decimate
-from img23d.ops.normal_map import bake_normal_map
+from img23d.ops.normal_map import bake_normal_map, without_noise
 from img23d.ops.normals import vertex_normals
 from img23d.ops.texture_transfer import transfer_texture
 from img23d.priors.layers import surface_hits
@@ -45,7 +45,7 @@ def retexture(source: TexturedMesh | Mesh, mesh: Mesh, options: Texture, context
         context.progress(0.7, "normal map")
         fine = split_for_matching(low, normals, uv, uv_faces, min(MATCHING_FACES, options.size**2 // TEXELS_PER_FACE))
         face, barycentric = texel_surface(fine.uv, fine.uv_faces, options.size)
-        normal_map = bake_normal_map(mesh, fine.mesh, fine.normals, fine.tangent, fine.uv_faces, face, barycentric)
+        normal_map = bake_normal_map(without_noise(mesh), fine.mesh, fine.normals, fine.tangent, fine.uv_faces, face, barycentric)
     made = TexturedMesh(low, uv, uv_faces, color, normal_map, vertex_normals=normals)
     return replace(made, metallic_roughness=source.metallic_roughness) if isinstance(source, TexturedMesh) else made
 

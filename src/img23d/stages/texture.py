@@ -18,7 +18,7 @@ from img23d.ops.exposure import exposure_gain
 from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
 from img23d.ops.membrane import Membrane
 from img23d.ops.mirrored import images
-from img23d.ops.normal_map import bake_normal_map, tangents
+from img23d.ops.normal_map import bake_normal_map, tangents, without_noise
 from img23d.ops.normals import vertex_normals
 from img23d.ops.photo_relief import photo_relief
 from img23d.ops.project_photo import prepare_photo, project_photo
@@ -40,7 +40,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 13
+VERSION = 14
 # What the photo looks at has relief, and the rest is smooth: deviations there count so many times as much when faces are saved.
 SHOWN_WORTH = 8.0
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
@@ -87,8 +87,9 @@ def texture(
     normal_map = None
     if options.normal_map and (len(mesh.faces) > len(low.faces) or views.normal is not None):
         context.progress(0.85, "normal map")
-        relief = photo_relief(views, scene.photo.sharp, scene.texels.position, scene.texels.normal, scene.photo.grazing)
-        normal_map = bake_normal_map(mesh, matching.mesh, matching.normals, matching.tangent, matching.uv_faces, face, barycentric, relief)
+        fine, texels, photo = without_noise(mesh), scene.texels, scene.photo
+        relief = photo_relief(views, photo.sharp, fine, texels.position, texels.normal, photo.grazing, context.rasterizer)
+        normal_map = bake_normal_map(fine, matching.mesh, matching.normals, matching.tangent, matching.uv_faces, face, barycentric, relief)
     context.progress(1.0, "texture")
     return TexturedMesh(low, uv, uv_faces, base_color, normal_map, vertex_normals=normals)
 
