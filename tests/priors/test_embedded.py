@@ -141,7 +141,7 @@ def test_shipped_network_sees_a_ball(lit_ball):
     truth = torch.stack([x, y, height], -1) / frame.FILL
     angle = torch.rad2deg(torch.arccos((said.normal * truth).sum(-1).clamp(-1, 1)))
     assert angle[inside].mean() < 25
-    assert said.fov == FOV and 0 < said.elevation_confidence < 1
+    assert said.fov == FOV and 0 < said.elevation_doubt < 1.5
     inflated = (said.volume < 0).float().sum() / (4 / 3 * math.pi * frame.FILL**3 / (2 * 2 * 2.5) * said.volume.numel())
     assert 0.5 < float(inflated) < 1.6
 

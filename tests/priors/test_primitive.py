@@ -47,7 +47,7 @@ def told(shown: Shown, mask: torch.Tensor, elevation: float, fov: float) -> Pred
         mask=mask, front_depth=shown.front.clone(), back_depth=shown.back.clone(), depth_confidence=sure, back_depth_confidence=sure,
         normal=shown.normal, normal_confidence=sure, back_rgb=torch.full((SIZE, SIZE, 3), 0.5), back_confidence=sure,
         volume=(torch.maximum(front - depths, depths - back) / frame.TRUNCATION).clamp(-1, 1),
-        depth_range=(-frame.DEPTH_RANGE, frame.DEPTH_RANGE), elevation=elevation, elevation_confidence=0.5, roll=0.0, fov=fov,
+        depth_range=(-frame.DEPTH_RANGE, frame.DEPTH_RANGE), elevation=elevation, elevation_doubt=0.1, roll=0.0, fov=fov,
     )  # fmt: skip
 
 

@@ -28,7 +28,6 @@ MAPS = ["mask", "front_depth", "back_depth", "depth_confidence", "back_depth_con
 DEPTH_DOUBT = 0.15  # half-widths: a depth with this expected error has confidence 1/e
 NORMAL_DOUBT = 0.25  # 1 - cosine
 COLOUR_DOUBT = 0.2
-ANGLE_DOUBT = math.radians(15.0)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Prediction:
             h x w picture at depths ``depth_range[0]`` .. ``depth_range[1]`` (both included) from mid-depth.
         depth_range: (near, far).
         elevation: radians of the camera above the horizon.
-        elevation_confidence: 0..1.
+        elevation_doubt: radians, the error to expect of it.
         roll: radians the camera is turned about its axis.
         fov: radians of the crop: the one that was told, else the network's guess.
         known: a simple solid that took the place of the network's, see `img23d.priors.primitive`.
@@ -67,7 +66,7 @@ class Prediction:
     volume: Tensor
     depth_range: tuple[float, float]
     elevation: float
-    elevation_confidence: float
+    elevation_doubt: float
     roll: float
     fov: float
     known: KnownSolid | None = None
@@ -124,7 +123,7 @@ def predict(rgb: Tensor, mask: Tensor, fov: float | None, device: torch.device |
         back_depth_confidence=torch.exp(-scale[1] / DEPTH_DOUBT), normal=answer.normal[0].permute(1, 2, 0),
         normal_confidence=torch.exp(-scale[2] / NORMAL_DOUBT), back_rgb=back_rgb,
         back_confidence=torch.exp(-scale[3] / COLOUR_DOUBT), volume=volume, depth_range=(near, far),
-        elevation=float(answer.pose[0, 0]), elevation_confidence=math.exp(-math.exp(float(answer.pose_log_scale[0, 0])) / ANGLE_DOUBT),
+        elevation=float(answer.pose[0, 0]), elevation_doubt=math.exp(float(answer.pose_log_scale[0, 0])),
         roll=float(answer.pose[0, 1]), fov=fov if fov is not None else float(answer.pose[0, 2].clamp(*frame.FOV_RANGE)),
     )  # fmt: skip
 

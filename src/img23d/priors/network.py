@@ -17,9 +17,10 @@ PLANES = 12  # depths 2, normal 3, back colour 3, scales 4
 DEPTH_SCALE = 0.5  # outputs of 1 mean this many half-widths
 FOV_MIDDLE, FOV_SPREAD = 0.55, 0.25  # radians: fov goes in and out as (fov - middle) / spread
 ELEVATION_MIDDLE, ELEVATION_SPREAD = 0.35, 0.35
-# Elevation from which on the camera's head is believed; below, on the usual views, what was there before errs less.
-FROM_ABOVE = math.radians(45.0)
+# Elevation from which on the camera's head is believed, and the error it may expect of itself; otherwise what was there before errs less.
+FROM_ABOVE, DOUBTED = math.radians(45.0), math.radians(13.0)
 ROLL_SPREAD = 0.1
+SCALE_MIDDLE = 1.5  # scales of elevation, roll and fov come out as logarithms of radians, so much higher
 VIEWED = (0, 1, 3)  # of what is told of the pose: elevation, roll, and the scale of the elevation
 
 
@@ -187,13 +188,14 @@ class ShapeNetwork(nn.Module):
         if self.view is not None:  # it learns from the answer, which does not change for its sake
             more = self.view(view_planes(inputs[:, 3:4], normal, depth, log_scale[:, 2:3]).detach(), whole.detach()).float()
             seen = told.index_add(1, torch.tensor(VIEWED, device=told.device), more)
-            above = seen[:, :1] > (FROM_ABOVE - ELEVATION_MIDDLE) / ELEVATION_SPREAD
-            told = seen if self.view.training else torch.where(above, seen, told)
+            above = (seen[:, :1] > (FROM_ABOVE - ELEVATION_MIDDLE) / ELEVATION_SPREAD) & (seen[:, 3:4] < math.log(DOUBTED) + SCALE_MIDDLE)
+            # Of the error to expect only the head knows anything.
+            told = seen if self.view.training else torch.cat([torch.where(above, seen, told)[:, :3], seen[:, 3:]], 1)
         pose = told[:, :3] * told.new_tensor([ELEVATION_SPREAD, ROLL_SPREAD, FOV_SPREAD])
         pose = pose + told.new_tensor([ELEVATION_MIDDLE, 0.0, FOV_MIDDLE])
         return Answer(
             change.float() + inflated_volume(height, inputs[:, 3:4]), depth, normal, out[:, 5:8] + inputs[:, :3].float(), log_scale,
-            pose, (told[:, 3:] - 1.5).clamp(-5.0, 2.0),
+            pose, (told[:, 3:] - SCALE_MIDDLE).clamp(-5.0, 2.0),
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from img23d.priors.fine_normals import fine_normals, weights_present
 from img23d.priors.known_solid import known_on_grid
 from img23d.priors.lean import lean_of, lean_of_sides, upright
 from img23d.priors.primitive import simplified
+from img23d.priors.stance import settled_elevation
 from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
@@ -78,8 +79,7 @@ def looked_at(views: Views, fov_known: bool, prior: Prior, options: Estimate, co
     """The network's answer, and that with what is known of boxes and solids of revolution in its place."""
     fov = 2 * math.atan(0.5 / float(views.cameras.focal[0, 0])) if fov_known else None
     said = predict(views.rgb[0], views.mask[0], fov, context.device)
-    # the network's own confidence in the elevation was measured to carry no information, so the answer is taken as it is
-    said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(said.elevation))))
+    said = replace(said, elevation=math.radians(chosen_elevation(options, math.degrees(settled_elevation(said)))))
     return said, simplified(said, fov_known, THINNEST_WALL / prior.resolution) if prior.primitives else said
 
 
