@@ -94,6 +94,20 @@ SABOTAGES = (
         "tests/ops/test_mirrored.py",
     ),
     Sabotage(
+        "the less it is doubted the less it is believed",
+        "priors/stance.py",
+        "(1 + math.exp(-odds))",
+        "(1 + math.exp(odds))",
+        "tests/priors/test_stance.py",
+    ),
+    Sabotage(
+        "relief that the mesh has is drawn once more",
+        "ops/photo_relief.py",
+        "fine = fine - unit(",
+        "fine = fine - 0 * unit(",
+        "tests/ops/test_photo_relief.py",
+    ),
+    Sabotage(
         "holes in white chests",
         "priors/foreground_colours.py",
         "return close_holes(widened, coarse)",

@@ -68,7 +68,16 @@ def test_a_photo_without_features_keeps_its_colours_and_loses_its_eyes():
 
 @pytest.mark.parametrize(
     "height, score, turn, backs",
-    [(1.0, 1.0, 0.0, 0), (0.4, 1.0, 0.0, 0), (0.25, 1.0, 0.0, 1), (1.0, 0.5, 0.0, 1), (1.0, 1.0, 0.9, 2), (1.0, 1.0, 0.5, 0)],
+    [
+        (1.0, 1.0, 0.0, 0),
+        (0.4, 1.0, 0.0, 0),
+        (0.25, 1.0, 0.0, 1),
+        (0.4, 0.6, 0.0, 1),
+        (1.0, 0.6, 0.0, 0),
+        (1.0, 0.4, 0.0, 1),
+        (1.0, 1.0, 0.9, 2),
+        (1.0, 1.0, 0.5, 0),
+    ],
 )
 def test_a_standing_figure_gets_no_second_face(monkeypatch, height, score, turn, backs):
     """Seen from its front, its colours differ left and right. Not so what is flat, what is lopsided, and what turns into itself."""

@@ -38,8 +38,8 @@ WHOLE = 0.8
 # Score below which an image that swaps front and back, and of which nothing tells, keeps the colours and loses the front's small features
 # (a figure has stripes all round, but no second face): medians over this many pixels around each of a picture of so many.
 DOUBTFUL, FEATURE, CALM_SIZE = 0.8, 4, 128
-# Score from which the shape alone tells: a plane between left and right of what stands, and one along what lies.
-GOOD_SHAPE = 0.8
+# Score from which the shape alone tells: a plane between left and right, and one along what lies; the first of what is as high as wide.
+GOOD_SHAPE, FAIR_SHAPE = 0.8, 0.5
 # Height over reach of what may be a figure or a face: arms, ears and weapons stick out, but what is flatter is seen from above.
 FIGURE = 0.6
 # At most so many images, each with at least this mean trust on what was not known before.
@@ -81,7 +81,9 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
     considered = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
     tall = height_over_reach(surface)
     left = without_doubted(considered, tall < 1)
-    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or (tall > FIGURE and like_a_figure(considered)):
+    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or (
+        tall > FIGURE and like_a_figure(considered, GOOD_SHAPE if tall < 1 else FAIR_SHAPE)
+    ):
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
     known, found = seen.vertex_trust, Images()
@@ -111,14 +113,18 @@ def height_over_reach(surface: Surface) -> float:
     return float(reach[1] / torch.maximum(reach[0], reach[2]).clamp(min=1e-9))
 
 
-def like_a_figure(candidates: list[Candidate]) -> bool:
+def like_a_figure(candidates: list[Candidate], least: float) -> bool:
     """Whether a thing is its own mirror image left and right by its shape, whatever the colours say of that.
 
     People, toys and sitting animals seen from the front turn their heads, carry things and are lit from one side, and the guess of their
     backs is so round that it is an image of the front as well: they would get a second face. Vessels and boxes turn into themselves.
+
+    Args:
+        candidates: all that were considered.
+        least: score of the shape from which on that is so.
     """
     turns = any(isinstance(one.symmetry, HalfTurn) for one in candidates)
-    return not turns and any(one.across < THROUGH and one.symmetry.score >= GOOD_SHAPE for one in candidates)
+    return not turns and any(one.across < THROUGH and one.symmetry.score >= least for one in candidates)
 
 
 def without_doubted(candidates: list[Candidate], lying: bool) -> list[Candidate]:
