@@ -108,6 +108,13 @@ SABOTAGES = (
         "tests/ops/test_photo_relief.py",
     ),
     Sabotage(
+        "a face shines through to the back of its hood",
+        "stages/texture.py",
+        "if found.figure:",
+        "if found.figure and False:",
+        "tests/stages/test_texture.py",
+    ),
+    Sabotage(
         "holes in white chests",
         "priors/foreground_colours.py",
         "return close_holes(widened, coarse)",

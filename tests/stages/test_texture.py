@@ -226,6 +226,26 @@ def test_a_face_seen_from_the_front_does_not_look_out_of_the_back(monkeypatch):
     assert float(back[0]) > 0.6
 
 
+def test_a_hood_closes_behind_a_face(monkeypatch):
+    """What goes round the outline is what is behind, whatever the learnt guess, which takes after the front."""
+
+    def hooded(points):
+        face = (points[..., 0].square() + points[..., 1].square() < 0.12) & (points[..., 2] > 0)
+        return torch.where(face[..., None], torch.tensor([0.9, 0.6, 0.5]), torch.tensor([0.1, 0.5, 0.2]))
+
+    monkeypatch.setitem(globals(), "paint", hooded)
+    made = trimesh.creation.icosphere(5, 0.8)
+    made.vertices[:, 2] *= (made.vertices[:, 2] < 0) * -0.3 + 0.9  # flatter behind: no half turn carries it onto itself
+    made.vertices[:, 1] *= 1.1
+    mesh = as_mesh(made)
+    view = photograph(mesh, orbit_degrees([0.0], 5.0, 3.0, 40.0))
+    for confidence, green in ((0.6, True), (1.0, False)):  # the last is a given mesh's own colour
+        color, place = texel_points(texture(view, prior((0.9, 0.6, 0.5), confidence), mesh, OPTIONS, CONTEXT))
+        behind = color[(place[:, 2] < -0.3) & (place[:, :2].norm(dim=-1) < 0.3)].mean(0)
+        assert (float(behind[1] - behind[0]) > 0.25) == green
+        assert float(color[(place[:, 2] > 0.5) & (place[:, :2].norm(dim=-1) < 0.2)].mean(0)[0]) > 0.8
+
+
 def test_a_boxs_print_is_on_its_back_too_and_legible(monkeypatch):
     """Nothing in the photo tells what is behind. A box is more often printed on both sides than on one, and never in mirror writing."""
 

@@ -54,11 +54,13 @@ class Images:
         confirmed: where both sides are seen, their colours agree.
         possible: nothing tells.
         denied: the colours differ.
+        figure: it is a figure or a face seen from its front, and its back does not look like that.
     """
 
     confirmed: list[Layer] = field(default_factory=list)
     possible: list[Layer] = field(default_factory=list)
     denied: list[Layer] = field(default_factory=list)
+    figure: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +83,11 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
     considered = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
     tall = height_over_reach(surface)
     left = without_doubted(considered, tall < 1)
-    if any(one.across < THROUGH and one.agreement > CONFIRMED for one in left) or (
-        tall > FIGURE and like_a_figure(considered, GOOD_SHAPE if tall < 1 else FAIR_SHAPE)
-    ):
+    figure = tall > FIGURE and like_a_figure(considered, GOOD_SHAPE if tall < 1 else FAIR_SHAPE)
+    if figure or any(one.across < THROUGH and one.agreement > CONFIRMED for one in left):
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
-    known, found = seen.vertex_trust, Images()
+    known, found = seen.vertex_trust, Images(figure=figure)
     # What turns into itself is a made thing, and handles are all that has no image. Of an animal hardly anything is quite its image.
     strict = any(isinstance(symmetry, HalfTurn) and symmetry.score > WHOLE for symmetry in symmetries)
     for _ in range(IMAGES):

@@ -40,7 +40,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 14
+VERSION = 15
 # What the photo looks at has relief, and the rest is smooth: deviations there count so many times as much when faces are saved.
 SHOWN_WORTH = 8.0
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
@@ -169,11 +169,13 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     """(R, R, 3) sRGB: the photo over every guess of what it does not show."""
     covered, surface, photo, vertices, texels = face >= 0, scene.surface, scene.photo, scene.vertices, scene.texels
     context.progress(0.45, "project")
-    # What is seen through the object is only a ground to paint on: it gives way where better layers meet it.
-    ground = scaled(lay_over(surface, plain_layer(surface, mean_color(photo)), through_layer(surface, photo, vertices, texels)), 0.3)
     seen = photo_layer(photo, vertices, texels)
     found = images(surface, photo, find_symmetries(mesh, context.seed) if options.mirror else [], seen, vertices, texels)
-    back = back_layer(prior, photo, vertices, texels)
+    ground, back = plain_layer(surface, mean_color(photo)), back_layer(prior, photo, vertices, texels)
+    if found.figure:  # hoods and hair close behind a face: what goes round the outline tells more of the back than the front does
+        back = replace(back, vertex_trust=told_for_sure(back.vertex_trust), texel_trust=told_for_sure(back.texel_trust))
+    else:  # what is seen through the object is only a ground to paint on: it gives way where better layers meet it
+        ground = scaled(lay_over(surface, ground, through_layer(surface, photo, vertices, texels)), 0.3)
     context.progress(0.6, "fill")
     # A blurred guess is right more often than an image that the photo denies; any other image looks like the thing, and a blur does not.
     guess = painted(surface, ground, [*reversed(found.denied), back])
@@ -182,7 +184,7 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     result = painted(surface, guess, better)
     if options.synthesis:
         context.progress(0.7, "synthesis")
-        known = torch.stack([layer.vertex_trust for layer in better] + [told_for_sure(back)]).amax(0)
+        known = torch.stack([layer.vertex_trust for layer in better] + [told_for_sure(back.vertex_trust)]).amax(0)
         made = synthesised_layer(surface, photo, vertices, texels, result, seen.vertex_trust, known, context.seed)
         if made is not None:
             result = painted(surface, guess, [made, *better])
@@ -199,6 +201,6 @@ def painted(surface: Surface, ground: Layer, layers: list[Layer]) -> Layer:
     return ground
 
 
-def told_for_sure(back: Layer) -> Tensor:
-    """(N,) 0..1: where the back's colours are a given mesh's own; no network is that sure of its guess."""
-    return ((back.vertex_trust - 0.8) / 0.2).clamp(0, 1)
+def told_for_sure(trust: Tensor) -> Tensor:
+    """(N,) 0..1: where the back's colours, trusted so much, are a given mesh's own; no network is that sure of its guess."""
+    return ((trust - 0.8) / 0.2).clamp(0, 1)
