@@ -110,8 +110,8 @@ SABOTAGES = (
     Sabotage(
         "a face shines through to the back of its hood",
         "stages/texture.py",
-        "if found.figure:",
-        "if found.figure and False:",
+        "if found.figure and not prior.known:",
+        "if False:",
         "tests/stages/test_texture.py",
     ),
     Sabotage(

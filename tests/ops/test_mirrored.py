@@ -95,7 +95,7 @@ def test_a_standing_figure_gets_no_second_face(monkeypatch, height, score, turn,
     monkeypatch.setattr(mirrored, "LEAST_GAIN", -1.0)
     surface = SimpleNamespace(mesh=SimpleNamespace(vertices=torch.tensor([[-0.4, -height, -0.3], [0.6, height, 0.3]])))
     found = images(surface, None, symmetries, layer, None, None)
-    assert len(found.possible) == backs and len(found.denied) == 1 and not found.confirmed and found.figure == (backs == 0)
+    assert len(found.possible) == backs and len(found.denied) == 1 and not found.confirmed and found.figure == (backs == 0 and score == 1)
 
 
 def candidate(agreement: float, doubted: bool) -> Candidate:

@@ -54,7 +54,7 @@ class Images:
         confirmed: where both sides are seen, their colours agree.
         possible: nothing tells.
         denied: the colours differ.
-        figure: it is a figure or a face seen from its front, and its back does not look like that.
+        figure: it surely is a figure or a face seen from its front, whose back does not look like that.
     """
 
     confirmed: list[Layer] = field(default_factory=list)
@@ -87,7 +87,8 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
     if figure or any(one.across < THROUGH and one.agreement > CONFIRMED for one in left):
         # Its left is the mirror image of its right: it is seen from its front, and its back does not look like that.
         left = [one for one in left if one.across < ACROSS or one.agreement > CONFIRMED]
-    known, found = seen.vertex_trust, Images(figure=figure)
+    surely = [one for one in considered if not fits_worse(one)]
+    known, found = seen.vertex_trust, Images(figure=figure and like_a_figure(surely, GOOD_SHAPE))
     # What turns into itself is a made thing, and handles are all that has no image. Of an animal hardly anything is quite its image.
     strict = any(isinstance(symmetry, HalfTurn) and symmetry.score > WHOLE for symmetry in symmetries)
     for _ in range(IMAGES):
@@ -134,7 +135,7 @@ def without_doubted(candidates: list[Candidate], lying: bool) -> list[Candidate]
     Then one counts that the photo confirms, and of what is ``lying``, such as a car seen from its side, one across the view that fits well:
     its other side looks like this one.
     """
-    doubted = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and one.symmetry.doubted]
+    doubted = [one for one in candidates if fits_worse(one)]
     better = [one for one in candidates if isinstance(one.symmetry, MirrorPlane) and not one.symmetry.doubted]
     denied = all(one.agreement <= DENIED for one in better)
 
@@ -143,6 +144,11 @@ def without_doubted(candidates: list[Candidate], lying: bool) -> list[Candidate]
         return denied and (one.agreement > CONFIRMED or side)
 
     return [one for one in candidates if one not in doubted or counts(one)]
+
+
+def fits_worse(one: Candidate) -> bool:
+    """Whether it is a plane that fits worse than another."""
+    return isinstance(one.symmetry, MirrorPlane) and one.symmetry.doubted
 
 
 def with_turns(candidates: list[Candidate]) -> list[Candidate]:

@@ -44,11 +44,12 @@ def photo_relief(
     if views.normal is None or views.confidence is None:
         return torch.zeros_like(normals)
     fine = views.normal[0].to(normals)
-    seen = render(mesh, views.cameras, *fine.shape[:2], rasterizer).views
+    height, width = fine.shape[:2]
+    seen = render(mesh, views.cameras, height, width, rasterizer).views
     assert seen.normal is not None
     inside = ((views.mask[0] > 0.5) & (seen.mask[0] > 0.5)).to(normals)
     fine = fine - unit(seen.normal[0].to(normals), -1)
-    change = fine - blur_inside(fine, inside, max(1.0, COARSE * max(fine.shape[:2])))
+    change = fine - blur_inside(fine, inside, max(1.0, COARSE * max(height, width)))
     change = change * (views.confidence[0].clamp(0, 1) * inside)[..., None]
     length = change.norm(dim=-1, keepdim=True)
     change = change * (LARGEST / (LARGEST + length))
