@@ -172,11 +172,11 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     seen = photo_layer(photo, vertices, texels)
     found = images(surface, photo, find_symmetries(mesh, context.seed) if options.mirror else [], seen, vertices, texels)
     ground, back = plain_layer(surface, mean_color(photo)), back_layer(prior, photo, vertices, texels)
-    if (
-        found.figure and not prior.known
-    ):  # hoods and hair close behind a face: what goes round the outline tells more of the back than the front does
+    if found.figure and not prior.known:
+        # Hoods and hair close behind a face: what goes round the outline tells more of the back than the front does.
         back = replace(back, vertex_trust=told_for_sure(back.vertex_trust), texel_trust=told_for_sure(back.texel_trust))
-    else:  # what is seen through the object is only a ground to paint on: it gives way where better layers meet it
+    else:
+        # What is seen through the object is only a ground to paint on: it gives way where better layers meet it.
         ground = scaled(lay_over(surface, ground, through_layer(surface, photo, vertices, texels)), 0.3)
     context.progress(0.6, "fill")
     # A blurred guess is right more often than an image that the photo denies; any other image looks like the thing, and a blur does not.
