@@ -11,6 +11,8 @@ import torch
 from img23d.errors import WeightsError
 from img23d.priors import frame
 from img23d.priors.embedded import Prediction, mirrored, predict, solid_from_prediction, weights_present
+from img23d.priors.export import export_network
+from img23d.priors.network import ShapeNetwork
 from img23d.priors.solid import (
     THINNEST,
     RayVolume,
@@ -144,6 +146,13 @@ def test_shipped_network_sees_a_ball(lit_ball):
     assert said.fov == FOV and 0 < said.elevation_doubt < 1.5
     inflated = (said.volume < 0).float().sum() / (4 / 3 * math.pi * frame.FILL**3 / (2 * 2 * 2.5) * said.volume.numel())
     assert 0.5 < float(inflated) < 1.6
+
+
+def test_only_a_network_with_a_cameras_head_doubts_its_elevation(lit_ball, tmp_path):
+    for view in (False, True):
+        path = tmp_path / f"{view}.safetensors"
+        export_network(ShapeNetwork((8, 8, 16), (1, 1, 1), (1, 1), 8, 4, view=view), path)
+        assert (predict(*lit_ball, FOV, "cpu", path).elevation_doubt > 0) == view
 
 
 @pytest.mark.skipif(not weights_present(), reason="no weights in this checkout")

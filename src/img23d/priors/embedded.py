@@ -48,7 +48,7 @@ class Prediction:
             h x w picture at depths ``depth_range[0]`` .. ``depth_range[1]`` (both included) from mid-depth.
         depth_range: (near, far).
         elevation: radians of the camera above the horizon.
-        elevation_doubt: radians, the error to expect of it.
+        elevation_doubt: radians, the error to expect of it; 0 of a network without a camera's head, which can't tell.
         roll: radians the camera is turned about its axis.
         fov: radians of the crop: the one that was told, else the network's guess.
         known: a simple solid that took the place of the network's, see `img23d.priors.primitive`.
@@ -123,7 +123,7 @@ def predict(rgb: Tensor, mask: Tensor, fov: float | None, device: torch.device |
         back_depth_confidence=torch.exp(-scale[1] / DEPTH_DOUBT), normal=answer.normal[0].permute(1, 2, 0),
         normal_confidence=torch.exp(-scale[2] / NORMAL_DOUBT), back_rgb=back_rgb,
         back_confidence=torch.exp(-scale[3] / COLOUR_DOUBT), volume=volume, depth_range=(near, far),
-        elevation=float(answer.pose[0, 0]), elevation_doubt=math.exp(float(answer.pose_log_scale[0, 0])),
+        elevation=float(answer.pose[0, 0]), elevation_doubt=0.0 if network.view is None else math.exp(float(answer.pose_log_scale[0, 0])),
         roll=float(answer.pose[0, 1]), fov=fov if fov is not None else float(answer.pose[0, 2].clamp(*frame.FOV_RANGE)),
     )  # fmt: skip
 
