@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from img23d.priors.deform import attach, bend, join, mirror, random_deformation, refine, stretch, subdivide, taper, twist
+from img23d.priors.deform import attach, bend, big_head, join, mirror, random_deformation, refine, stretch, subdivide, taper, twist
 from img23d.priors.objects import TrainingObject
 from img23d.priors.procedural import object_of
 from img23d.priors.procedural.parts import assemble
@@ -35,6 +35,21 @@ def test_mirror_keeps_volume_and_texture():
     other = mirror(item)
     assert volume(other) == pytest.approx(volume(item), rel=1e-4)
     assert np.allclose(mirror(other).vertices, item.vertices) and np.array_equal(mirror(other).corner_uv, item.corner_uv)
+
+
+def test_a_big_head_is_as_large_as_said_and_stands_on_the_same_feet():
+    item = block((0.2, 1.0, 0.3), inner=60)
+    big = big_head(item, 2.0, 0.7, legs=0.5)
+    low, high = item.vertices[:, 1] < 0.14, item.vertices[:, 1] > 0.26  # the neck is at 0.2 of -0.5..0.5, and 0.1 long
+    assert np.allclose(big.vertices[low][:, [0, 2]], item.vertices[low][:, [0, 2]], atol=1e-6)
+    assert np.allclose(big.vertices[high][:, [0, 2]], 2 * item.vertices[high][:, [0, 2]], atol=1e-5)
+    feet, crown = np.ptp(big.vertices[low][:, 1]), np.ptp(big.vertices[high][:, 1])
+    assert feet == pytest.approx(0.5 * np.ptp(item.vertices[low][:, 1]), rel=0.01)
+    assert crown == pytest.approx(2.0 * np.ptp(item.vertices[high][:, 1]), rel=0.01)
+    order = np.argsort(item.vertices[:, 1], kind="stable")
+    assert (np.diff(big.vertices[order, 1]) >= -1e-6).all()  # nothing folds
+    with pytest.raises(ValueError, match="neck"):
+        big_head(item, 2.0, 1.2)
 
 
 def test_twist_turns_the_ends_by_the_angle_and_keeps_the_volume():

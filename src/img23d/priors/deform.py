@@ -55,6 +55,38 @@ def taper(item: TrainingObject, slope: float, axis: int = 1) -> TrainingObject:
     return moved(item, vertices)
 
 
+def big_head(item: TrainingObject, grow: float, neck: float, legs: float = 1.0) -> TrainingObject:
+    """Enlarge what is above the neck, as caricatures, mascots and dolls have it.
+
+    Args:
+        item: the object, +Y up.
+        grow: how many times as large the head becomes, in all directions.
+        neck: where it begins, as a share of the height.
+        legs: how many times as high what is below becomes.
+
+    Raises:
+        ValueError: a factor is not positive, or the neck not between 0.1 and 0.9.
+    """
+    if min(grow, legs) <= 0 or not 0.1 <= neck <= 0.9:
+        raise ValueError(f"factors must be positive and the neck between 0.1 and 0.9, got {grow}, {legs}, {neck}")
+    item = refine(item, 0.12)
+    along, length, _ = _frame(item, 1)
+    height = along + 0.5
+    levels = np.linspace(0, 1, 257)
+
+    def above(place: np.ndarray) -> np.ndarray:
+        rise = np.clip((place - neck) / 0.1 + 0.5, 0, 1)
+        return rise * rise * (3 - 2 * rise)
+
+    steps = legs + (grow - legs) * above(levels)
+    heights = np.concatenate([[0], np.cumsum((steps[1:] + steps[:-1]) / 2)]) / 256
+    head = item.vertices[height > min(neck + 0.1, 0.95)]
+    centre = (head.min(0) + head.max(0)) / 2 if len(head) else item.vertices.mean(0)
+    vertices = centre + (item.vertices - centre) * (1 + (grow - 1) * above(height))[:, None]
+    vertices[:, 1] = np.interp(height, levels, heights) * length
+    return moved(item, vertices)
+
+
 def twist(item: TrainingObject, angle: float, axis: int = 1) -> TrainingObject:
     """Turn the cross-sections about an axis by up to ``angle`` radians from one end to the other."""
     along, _, middle = _frame(item, axis)
@@ -189,6 +221,8 @@ def random_deformation(item: TrainingObject, rng: np.random.Generator, strength:
         item = stretch(item, (x, y, z))
     if rng.random() < 0.3:
         item = taper(item, strength * rng.uniform(-0.6, 0.6), int(rng.integers(3)))
+    if rng.random() < 0.1:
+        item = big_head(item, 1 + strength * rng.uniform(0.2, 1.2), rng.uniform(0.5, 0.8), 1 - strength * rng.uniform(0, 0.5))
     if rng.random() < 0.2:
         axis = int(rng.integers(3))
         item = bend(refine(item), strength * math.radians(rng.uniform(-50, 50)), axis, (axis + int(rng.integers(1, 3))) % 3)

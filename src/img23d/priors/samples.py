@@ -21,6 +21,7 @@ from img23d.priors.warp import Warp
 
 SUPERSAMPLE = 2
 FROM_ABOVE, STEEP = 0.12, (42.0, 88.0)  # share of views, and their elevations in degrees
+EYE_LEVEL, ABOUT = 0.2, (4.0, 7.0)  # share of views from about as high as the thing itself, their elevations' mean and deviation
 LEANING = 8.0  # degrees, standard deviation of the roll of a few
 
 
@@ -51,10 +52,10 @@ class Scene(NamedTuple):
 
 
 def random_pose(random: np.random.Generator, device: torch.device | str = "cpu") -> frame.Pose:
-    """Any azimuth, elevations mostly 0..40, a few from above and otherwise -20..60 degrees, little roll, crops of 8..58 degrees."""
+    """Any azimuth, elevations mostly 0..40, many at eye level, a few from above, otherwise -20..60 degrees, little roll, crops of 8..58."""
     chance = random.random()
-    low, high = (0, 40) if chance < 0.55 else STEEP if chance > 1 - FROM_ABOVE else (-20, 60)
-    elevation = random.uniform(low, high)
+    low, high = (0, 40) if chance < 0.45 else STEEP if chance > 1 - FROM_ABOVE else (-20, 60)
+    elevation = random.normal(*ABOUT) if 0.45 <= chance < 0.45 + EYE_LEVEL else random.uniform(low, high)
     roll = random.normal(0.0, LEANING if random.random() < 0.3 else 3.0) if random.random() < 0.5 else 0.0
     fov = random.uniform(*frame.FOV_RANGE)
     return frame.camera_pose(random.uniform(0, 2 * math.pi), math.radians(elevation), math.radians(roll), fov, device)

@@ -20,7 +20,7 @@ from img23d.priors.procedural.vessels import vessel
 
 FAMILIES = {
     "vessel": (vessel, 0.13),
-    "creature": (creature, 0.16),
+    "creature": (creature, 0.22),
     "vehicle": (vehicle, 0.07),
     "tool": (tool, 0.09),
     "furniture": (piece, 0.06),

@@ -1,4 +1,4 @@
-"""Creatures: four-legged animals, dinosaurs, bipeds and dolls, birds, fish and whales, teddies, snakes and insects; heads towards +Z."""
+"""Creatures: four-legged animals, dinosaurs, bipeds, figurines, birds, fish and whales, teddies, snakes and insects; heads towards +Z."""
 # ruff: noqa: RUF005 (vectors are added here, not lists)
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ import numpy as np
 
 from img23d.priors.procedural.beasts import biped, dinosaur, quadruped
 from img23d.priors.procedural.bodies import eyes, hide
+from img23d.priors.procedural.figurines import figurine
 from img23d.priors.procedural.implicit import Limb, blend
 from img23d.priors.procedural.outlines import extrude, smooth_outline
 from img23d.priors.procedural.parts import Part
@@ -147,6 +148,12 @@ KINDS = (
     biped,
     biped,
     biped,
+    figurine,
+    figurine,
+    figurine,
+    figurine,
+    figurine,
+    figurine,
     teddy,
     teddy,
     bird,
