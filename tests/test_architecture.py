@@ -22,12 +22,12 @@ RANKS = {
     "scene": 4,
     "ops": 5, "io": 5,
     "fields": 6, "priors": 6, "scores": 6, "backends": 6,
-    "stages": 7, "evals": 7,
+    "stages": 7, "evals": 7, "training": 7,
     "record": 8, "pipeline": 9, "refinement": 10, "batch": 10, "convert": 10,
     "cli": 11, "__main__": 12,
 }  # fmt: skip
 # Parts of one rank that may import each other; all other equals may not.
-FRIENDS = {("io", "fields"), ("priors", "fields"), ("scores", "fields"), ("io", "ops"), ("priors", "backends"), ("priors", "scores")}
+FRIENDS = {("io", "fields"), ("scores", "fields"), ("io", "ops"), ("priors", "backends")}
 HEAVY = {"kaolin", "nvdiffrast", "open3d", "rembg", "onnxruntime", "diffusers", "transformers", "accelerate", "gsplat"}
 TORCH_FREE = ("errors", "options", "diffusion_options", "failures", "config", "run", "weights", "cli", "batch", "__main__", "__init__")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc"}

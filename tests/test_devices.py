@@ -22,13 +22,13 @@ from img23d.evals.fidelity import fidelity
 from img23d.evals.metrics import chamfer, surface_points
 from img23d.ops.raster import face_ids
 from img23d.ops.solidify import around
-from img23d.priors.options import TrainOptions
-from img23d.priors.samples import Sample
-from img23d.priors.trainer import Trainer
 from img23d.refinement import refine_mesh
 from img23d.stages import artifacts
 from img23d.stages.context import Context
 from img23d.stages.fit import fit
+from img23d.training.options import TrainOptions
+from img23d.training.samples import Sample
+from img23d.training.shape_trainer import Trainer
 
 PHOTO = Path(__file__).parents[1] / "examples" / "photos" / "mug.png"
 SMALL = ["threads=1", "segment.size=256", "prior.resolution=40", "fit.resolution=32", "fit.steps=6", "fit.rays=256", "refine.steps=6"]

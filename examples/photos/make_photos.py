@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from img23d.priors.backgrounds import blurred, random_background
-from img23d.priors.photo_lights import Softbox, Studio
-from img23d.priors.procedural.cartons import book
-from img23d.priors.procedural.creatures import teddy
-from img23d.priors.procedural.garden import fruit, potted
-from img23d.priors.procedural.outlines import smooth_outline
-from img23d.priors.procedural.parts import assemble
-from img23d.priors.procedural.surfaces import tube
-from img23d.priors.procedural.vehicles import car
-from img23d.priors.procedural.vessels import bottle, can, teapot, walled
-from img23d.priors.render_photo import Floor, Placed, render_photo
-from img23d.priors.textures import plain, wood
 from img23d.scene.cameras import orbit_degrees
+from img23d.training.backgrounds import blurred, random_background
+from img23d.training.photo_lights import Softbox, Studio
+from img23d.training.procedural.cartons import book
+from img23d.training.procedural.creatures import teddy
+from img23d.training.procedural.garden import fruit, potted
+from img23d.training.procedural.outlines import smooth_outline
+from img23d.training.procedural.parts import assemble
+from img23d.training.procedural.surfaces import tube
+from img23d.training.procedural.vehicles import car
+from img23d.training.procedural.vessels import bottle, can, teapot, walled
+from img23d.training.render_photo import Floor, Placed, render_photo
+from img23d.training.textures import plain, wood
 
 HERE = Path(__file__).parent
 WINDOW = Studio(

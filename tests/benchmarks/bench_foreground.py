@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from img23d.priors.backgrounds import random_background
 from img23d.priors.foreground import foreground_alpha
+from img23d.training.backgrounds import random_background
 
 
 def cutouts(folder: Path) -> dict[str, np.ndarray]:

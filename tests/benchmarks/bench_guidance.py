@@ -22,7 +22,6 @@ from img23d.backends.zero123 import Turn
 from img23d.io.images import save_image
 from img23d.io.meshes import save_mesh
 from img23d.options import Ramp
-from img23d.priors.objects import load_object, normalise
 from img23d.scene import Mesh
 from img23d.stages.artifacts import load_guess, save_drawn, save_field
 from img23d.stages.fit import fit
@@ -31,6 +30,7 @@ from img23d.stages.imagine import PICTURE, Side, elevation_of, on_white, wide_ca
 from img23d.stages.paint import painted
 from img23d.stages.refine import refine
 from img23d.stages.texture import texture
+from img23d.training.objects import load_object, normalise
 
 
 class TrueLatents(Truth):

@@ -20,14 +20,14 @@ from PIL import Image
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.evals.protocols import registered
 from img23d.io.reading import load_mesh
-from img23d.priors.dataset import split_objects
-from img23d.priors.objects import TrainingObject, normalise
-from img23d.priors.photo_lights import Softbox, Studio
-from img23d.priors.render_photo import Placed, render_photo
-from img23d.priors.resting import at_rest
-from img23d.priors.train import gather_sources
 from img23d.scene import Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
+from img23d.training.dataset import split_objects
+from img23d.training.objects import TrainingObject, normalise
+from img23d.training.photo_lights import Softbox, Studio
+from img23d.training.render_photo import Placed, render_photo
+from img23d.training.resting import at_rest
+from img23d.training.shape_train import gather_sources
 
 SIZE = 512
 STUDIO = Studio(

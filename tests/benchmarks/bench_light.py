@@ -3,7 +3,7 @@
 usage: python tests/benchmarks/bench_light.py DATA [--count 90]
 
 DATA is a folder of textured objects as `img23d train prior --data` takes it. Held-out ones are rendered at 256 px in random light (one to
-three softboxes, sky, bounce, shadows, gloss), as `img23d.priors.photo_lights.random_studio` makes it, and without any; the first, with
+three softboxes, sky, bounce, shadows, gloss), as `img23d.training.photo_lights.random_studio` makes it, and without any; the first, with
 their true normals at the vertices, goes through `img23d.ops.delight`. The figure is the mean absolute difference of blurred sRGB colours
 between a picture and the one without light, exposure and white balance made up for. *Even*: what it does to the picture without light.
 """
@@ -20,13 +20,13 @@ from img23d.evals.appearance import appearance
 from img23d.io.asset_views import draw_asset
 from img23d.ops.delight import without_light
 from img23d.ops.normals import vertex_normals
-from img23d.priors.dataset import split_objects
-from img23d.priors.objects import TrainingObject, normalise
-from img23d.priors.photo_lights import random_studio
-from img23d.priors.render_photo import Placed, render_photo
-from img23d.priors.train import gather_sources
 from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
+from img23d.training.dataset import split_objects
+from img23d.training.objects import TrainingObject, normalise
+from img23d.training.photo_lights import random_studio
+from img23d.training.render_photo import Placed, render_photo
+from img23d.training.shape_train import gather_sources
 
 SIZE = 256
 RASTERIZER = choose_rasterizer("numba")

@@ -28,7 +28,6 @@ from img23d.io.images import save_image
 from img23d.io.meshes import save_mesh
 from img23d.ops.crop import object_box
 from img23d.priors.hull import STEPS, TOGETHER
-from img23d.priors.objects import load_object, normalise
 from img23d.scene import Cameras, Mesh, ShapePrior, TexturedMesh, Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.scores.schedule import noise_schedule
@@ -39,6 +38,7 @@ from img23d.stages.imagine import PICTURE, drawn_around, joined_up, on_white, wi
 from img23d.stages.imagine_set import FAR, FILL, drawn_set
 from img23d.stages.refine import refine
 from img23d.stages.texture import texture
+from img23d.training.objects import load_object, normalise
 
 SHRUNK = 0.7  # of the unit sphere, for which the first look at the truth is framed
 

@@ -21,10 +21,10 @@ from img23d.evals.metrics import normal_error_deg
 from img23d.ops.crop import crop, object_box
 from img23d.ops.render import render
 from img23d.priors.frame import FILL
-from img23d.priors.objects import load_object
 from img23d.scene import Mesh
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.artifacts import load_views
+from img23d.training.objects import load_object
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ import torch
 
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.ops import inflate
-from img23d.priors import carve, carve_compiled
-from img23d.priors.dataset import ProceduralSource, visit_samples
-from img23d.priors.store import ObjectStore
+from img23d.training import carve, carve_compiled
+from img23d.training.dataset import ProceduralSource, visit_samples
+from img23d.training.store import ObjectStore
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -18,10 +18,10 @@ from bench_held_out import photograph, shoot
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.evals.protocols import registered
 from img23d.io.meshes import load_mesh
-from img23d.priors.dataset import split_objects
-from img23d.priors.objects import TrainingObject, normalise
-from img23d.priors.train import gather_sources
 from img23d.scene import Mesh, TexturedMesh
+from img23d.training.dataset import split_objects
+from img23d.training.objects import TrainingObject, normalise
+from img23d.training.shape_train import gather_sources
 
 TOLD = 5.0  # degrees
 

@@ -21,10 +21,10 @@ from bench_held_out import photograph
 
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.evals.appearance import Appearance, appearance, turned_views
-from img23d.priors.objects import TrainingObject, load_object, normalise
 from img23d.scene import Mesh, TexturedMesh
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.artifacts import load_guess, load_textured
+from img23d.training.objects import TrainingObject, load_object, normalise
 
 TURNS = (0.0, 90.0, 120.0, 150.0, 180.0, 210.0, 240.0, 270.0)
 PLAIN = 12  # standard deviation of the manifest's colours under which a texture tells nothing

@@ -22,11 +22,11 @@ from img23d.ops.march import marching_tetrahedra
 from img23d.ops.render import render
 from img23d.ops.tetgrid import tet_grid
 from img23d.ops.topology import largest_components
-from img23d.priors.objects import load_object
 from img23d.scene import Mesh
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.artifacts import load_prior, load_textured, load_views
 from img23d.stages.estimate import inflated_guess
+from img23d.training.objects import load_object
 
 CELL, GRID = 150, 56
 QUARTER = orbit_degrees([40.0], 18.0, 4.2, 28.5)

@@ -10,8 +10,8 @@ import pytest
 import trimesh
 
 from img23d.cli.train import changed
-from img23d.priors.options import TrainOptions
-from img23d.priors.pack import pack_objects
+from img23d.training.options import TrainOptions
+from img23d.training.pack import pack_objects
 
 
 def test_settings_and_flags_change_the_options() -> None:
@@ -41,7 +41,7 @@ def test_no_objects_to_learn_from(run: Any, tmp_path: Path) -> None:
 
 def test_the_cut_out_network_learns_from_pictures_that_do_not_examine_it(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rendering and the training are tested with the networks; here: what they are asked for."""
-    from img23d.priors import cutouts, foreground_train
+    from img23d.training import cutouts, foreground_train
 
     asked: dict[str, Any] = {}
     draw_object = cutouts.draw_object

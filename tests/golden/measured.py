@@ -17,10 +17,10 @@ from img23d import config, pipeline
 from img23d.evals.fidelity import fidelity
 from img23d.evals.protocols import registered
 from img23d.ops.topology import is_closed_manifold, volume
-from img23d.priors.procedural.creatures import teddy
-from img23d.priors.procedural.parts import assemble
 from img23d.scene import Mesh
 from img23d.stages import artifacts
+from img23d.training.procedural.creatures import teddy
+from img23d.training.procedural.parts import assemble
 
 FIGURES = Path(__file__).parent / "figures.json"
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"

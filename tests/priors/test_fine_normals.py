@@ -11,7 +11,7 @@ import torch
 import trimesh
 
 from img23d.errors import InputError, WeightsError
-from img23d.priors import dataset, embedded, fine_normals_samples
+from img23d.priors import embedded
 from img23d.priors.embedded import shape_network
 from img23d.priors.fine_normals import (
     INPUTS,
@@ -28,8 +28,9 @@ from img23d.priors.fine_normals import (
     turned_over,
     weights_present,
 )
-from img23d.priors.fine_normals_samples import SIZE, NormalShards, draw_normal_sample, mirror, pack, turn_of, unpack
-from img23d.priors.fine_normals_train import (
+from img23d.training import dataset, fine_normals_samples
+from img23d.training.fine_normals_samples import SIZE, NormalShards, draw_normal_sample, mirror, pack, turn_of, unpack
+from img23d.training.fine_normals_train import (
     NormalOptions,
     NormalTrainer,
     batch_of,
@@ -38,9 +39,9 @@ from img23d.priors.fine_normals_train import (
     some_window,
     train_normals,
 )
-from img23d.priors.objects import TrainingObject
-from img23d.priors.relit import Window, as_drawn, relit
-from img23d.priors.store import ObjectStore
+from img23d.training.objects import TrainingObject
+from img23d.training.relit import Window, as_drawn, relit
+from img23d.training.store import ObjectStore
 
 SMALL = (8, 8)
 
@@ -161,7 +162,7 @@ def test_bumps_are_in_the_true_normals_and_not_far_from_the_balls_own(samples):
 
 def test_a_mirrored_scene_has_mirrored_directions():
     from img23d.priors.frame import camera_pose
-    from img23d.priors.samples import make_scene
+    from img23d.training.samples import make_scene
 
     item = Ball().load()
     scene = make_scene(item, torch.zeros(8, 8, 8, dtype=torch.int8), mirror(), camera_pose(0.3, 0.2, 0.0, 0.5), 0.6)
@@ -229,7 +230,7 @@ def small_options(steps: int) -> NormalOptions:
 
 
 def fewer_blocks(monkeypatch) -> None:
-    from img23d.priors import fine_normals_train
+    from img23d.training import fine_normals_train
 
     monkeypatch.setattr(fine_normals_train, "NormalNetwork", lambda widths: NormalNetwork(widths, (1, 1), (1,), 8))
 
@@ -277,7 +278,7 @@ def test_training_from_a_folder_draws_learns_and_exports(tmp_path, monkeypatch):
 @pytest.mark.skipif(not weights_present(), reason="no weights in this checkout")
 def test_the_shipped_network_comes_closer_to_the_normals_of_objects_that_it_has_never_seen(tmp_path):
     from img23d.backends.rasterizers import choose_rasterizer
-    from img23d.priors.dataset import ProceduralSource
+    from img23d.training.dataset import ProceduralSource
 
     store = ObjectStore([ProceduralSource(seed) for seed in range(9000, 9010)], tmp_path, resolution=32)  # it learnt from 0 to 449
     random, network = np.random.default_rng(8), shape_network(embedded.WEIGHTS, "cpu")

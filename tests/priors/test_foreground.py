@@ -7,8 +7,6 @@ import pytest
 import torch
 
 from img23d.errors import InputError, WeightsError
-from img23d.priors import foreground_scenes
-from img23d.priors.cutouts import Cutouts, draw_object, photograph_object, read_cutouts, spread, write_cutouts
 from img23d.priors.foreground import (
     WEIGHTS,
     ForegroundNetwork,
@@ -23,8 +21,10 @@ from img23d.priors.foreground import (
 )
 from img23d.priors.foreground_closer import Part, part_about, with_closer
 from img23d.priors.foreground_colours import close_holes, weigh_colours, widen_holes, without_scraps
-from img23d.priors.foreground_scenes import _paste, _paste_two, backdrop_alike, compose, cut_off
-from img23d.priors.foreground_train import (
+from img23d.training import foreground_scenes
+from img23d.training.cutouts import Cutouts, draw_object, photograph_object, read_cutouts, spread, write_cutouts
+from img23d.training.foreground_scenes import _paste, _paste_two, backdrop_alike, compose, cut_off
+from img23d.training.foreground_train import (
     ForegroundOptions,
     ForegroundTrainer,
     batch_of,
@@ -241,8 +241,8 @@ def test_cutouts_on_disk_are_kept(tmp_path, monkeypatch):
         calls.append(1)
         return tuple(part[0] for part in discs(1, 32))
 
-    monkeypatch.setattr("img23d.priors.cutouts.photograph_object", picture)
-    monkeypatch.setattr("img23d.priors.cutouts.draw_object", lambda rng, sources: None)
+    monkeypatch.setattr("img23d.training.cutouts.photograph_object", picture)
+    monkeypatch.setattr("img23d.training.cutouts.draw_object", lambda rng, sources: None)
     with pytest.raises(InputError, match="cut-outs"):
         read_cutouts(tmp_path)
     write_cutouts(tmp_path, [], 70, 5)

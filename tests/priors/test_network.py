@@ -10,16 +10,16 @@ import torch
 
 from img23d.errors import InputError, WeightsError
 from img23d.priors import frame
-from img23d.priors.batches import halve, make_batch
-from img23d.priors.dataset import ProceduralSource, held_out, split_objects
 from img23d.priors.export import export_network, import_network, join_file, split_file
-from img23d.priors.losses import Truth, prior_losses, volume_loss
 from img23d.priors.network import INPUTS, ShapeNetwork, attend, inflated_volume, network_inputs
-from img23d.priors.objects import ObjectFile, family_of
-from img23d.priors.options import NETWORKS, TrainOptions, resolved
-from img23d.priors.samples import Sample
-from img23d.priors.shards import write_shard
-from img23d.priors.trainer import ShardSource, Trainer, run_training
+from img23d.training.batches import halve, make_batch
+from img23d.training.dataset import ProceduralSource, held_out, split_objects
+from img23d.training.losses import Truth, prior_losses, volume_loss
+from img23d.training.objects import ObjectFile, family_of
+from img23d.training.options import NETWORKS, TrainOptions, resolved
+from img23d.training.samples import Sample
+from img23d.training.shape_trainer import ShardSource, Trainer, run_training
+from img23d.training.shards import write_shard
 
 SIZE = frame.IMAGE_SIZE
 
@@ -249,7 +249,7 @@ def test_split_never_parts_a_family(tmp_path):
 
 
 def test_no_objects_is_the_users_mistake(tmp_path):
-    from img23d.priors.train import gather_sources
+    from img23d.training.shape_train import gather_sources
 
     with pytest.raises(InputError):
         gather_sources([tmp_path / "nothing"], 0)

@@ -7,11 +7,11 @@ import math
 import torch
 from tests.priors.test_network import drawn_sample
 
-from img23d.priors.losses import Truth, prior_losses
 from img23d.priors.network import ELEVATION_MIDDLE, ELEVATION_SPREAD, INPUTS, ShapeNetwork
-from img23d.priors.options import NETWORKS, TrainOptions
-from img23d.priors.trainer import Trainer
 from img23d.priors.view_head import PLANES, ViewHead, view_planes
+from img23d.training.losses import Truth, prior_losses
+from img23d.training.options import NETWORKS, TrainOptions
+from img23d.training.shape_trainer import Trainer
 
 
 def lawn(elevation: float, roll: float, size: int = 64) -> torch.Tensor:

@@ -42,10 +42,10 @@ def prior(
     Besides --data it learns from objects made by code (--set procedural=1500) and from things that lie (--set resting=1500).
     Stopped training goes on where it was.
     """
-    from img23d.priors.options import TrainOptions
+    from img23d.training.options import TrainOptions
 
     options = changed(TrainOptions(), settings, size=size, minutes=minutes, steps=steps, seed=seed)
-    from img23d.priors.train import train_prior
+    from img23d.training.shape_train import train_prior
 
     figures = train_prior(options, data, out, not afresh, show_figures)
     typer.echo(f"{out / 'shape.safetensors'}  {one_line(figures)}")
@@ -66,11 +66,11 @@ def foreground(
 
     It learns from pictures of objects made by code, and of those in --data. Stopped training goes on where it was.
     """
-    from img23d.priors.cutouts import read_cutouts, write_cutouts
-    from img23d.priors.dataset import held_out
-    from img23d.priors.foreground_train import ForegroundOptions, train_foreground
-    from img23d.priors.made_from import claim
-    from img23d.priors.pack import open_sources
+    from img23d.training.cutouts import read_cutouts, write_cutouts
+    from img23d.training.dataset import held_out
+    from img23d.training.foreground_train import ForegroundOptions, train_foreground
+    from img23d.training.made_from import claim
+    from img23d.training.pack import open_sources
 
     options = changed(ForegroundOptions(), settings, minutes=minutes, steps=steps, seed=seed)
     objects = [item for place in data for item in open_sources(place)]
@@ -100,7 +100,7 @@ def normals(
 
     It learns from pictures of objects in --data and of ones made by code. Stopped training goes on where it was.
     """
-    from img23d.priors.fine_normals_train import NormalOptions, train_normals
+    from img23d.training.fine_normals_train import NormalOptions, train_normals
 
     options = changed(NormalOptions(), settings, minutes=minutes, steps=steps, seed=seed)
     figures = train_normals(options, data, out, not afresh, show_figures)
@@ -123,7 +123,7 @@ def coordinates(
     It learns from the shapes in --data and of objects made by code. Without --base it knows no words. Stopped training goes on where it
     was. For the result: --set guidance.geometry_model=DIR/coordinates
     """
-    from img23d.priors.coordinate_train import MODEL, CoordinateOptions, train_coordinates
+    from img23d.training.coordinate_train import MODEL, CoordinateOptions, train_coordinates
 
     options = changed(CoordinateOptions(), settings, base=base, minutes=minutes, steps=steps, seed=seed)
     figures = train_coordinates(options, data, out, not afresh, show_figures)

@@ -1,1 +1,1 @@
-"""What we learnt beforehand: the embedded networks, their training data, training and weights."""
+"""What we learnt beforehand: the embedded networks, what they answer, and the solids that follow from it."""
