@@ -8,7 +8,7 @@ import torch
 import trimesh
 
 from img23d.training import carve
-from img23d.training.procedural import FAMILIES, containers, figurine_heads, figurines, object_of, random_object, shoes
+from img23d.training.procedural import FAMILIES, containers, figurine_build, figurine_heads, figurines, object_of, random_object, shoes
 from img23d.training.procedural.implicit import Limb, blend, surface_nets
 from img23d.training.procedural.outlines import extrude, inset, smooth_outline
 from img23d.training.procedural.parts import MAX_FACES, Part, assemble, join, pack_paints, signed_volume
@@ -231,7 +231,7 @@ def test_containers_are_empty(make):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_figurines_have_large_heads(seed):
-    build = figurines.random_build(np.random.default_rng(seed))
+    build = figurine_build.random_build(np.random.default_rng(seed))
     body = figurines.figurine(np.random.default_rng(seed))[0].vertices  # the same numbers come first
     head = np.abs(body - build.head).max(1) < build.skull
     assert np.ptp(body[head], axis=0).min() > 1.5 * build.skull and build.skull > build.belly
@@ -240,7 +240,7 @@ def test_figurines_have_large_heads(seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_eyes_of_a_figurine_lie_on_the_front_of_its_head(seed):
-    build = figurines.random_build(np.random.default_rng(seed))
+    build = figurine_build.random_build(np.random.default_rng(seed))
     size = build.skull * np.array([1.2, 1.0, 1.1])
     middles = np.array([part.vertices.mean(0) - build.head for part in figurine_heads.face(np.random.default_rng(seed), build, size)])
     assert np.allclose(np.linalg.norm(middles / size, axis=1), 1.0, atol=1e-3) and (middles[:, 2] > 0).all()

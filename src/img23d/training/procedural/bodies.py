@@ -1,29 +1,12 @@
-"""What creatures share: hides and eyes, and the measures of figurines."""
+"""What all creatures share: hides and eyes."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from img23d.training.procedural.parts import Part
 from img23d.training.procedural.surfaces import ellipsoid
 from img23d.training.textures import Paint, cells, mottled, patches, plain, random_paint, stripes
-
-SKIN, BODY, HAIR, TRIM = range(4)  # paints of a figurine
-
-
-class Build(NamedTuple):
-    """The measures that all parts of a figurine follow; the feet stand at y = 0."""
-
-    skull: float  # radius of the head
-    wide: float  # of the head, over its height
-    head: np.ndarray  # (3,) its centre
-    neck: np.ndarray  # (3,) where the body ends
-    hip: np.ndarray  # (3,)
-    belly: float  # radius of the body
-    leg: float  # its length
-    thick: float  # radius of the limbs
 
 
 def hide(rng: np.random.Generator) -> Paint:

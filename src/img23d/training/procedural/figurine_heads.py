@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from img23d.training.procedural.bodies import HAIR, SKIN, TRIM, Build
+from img23d.training.procedural.figurine_build import HAIR, SKIN, TRIM, Build
 from img23d.training.procedural.implicit import Limb, Triple
 from img23d.training.procedural.parts import Part
 from img23d.training.procedural.surfaces import ellipsoid
@@ -34,19 +34,10 @@ def ears(rng: np.random.Generator, build: Build) -> list[Limb]:
 
 
 def muzzle(rng: np.random.Generator, build: Build) -> list[Limb]:
-    """A snout, a beak or cheeks, and perhaps a tail."""
+    """A snout, a beak or cheeks."""
     skull, front = build.skull, build.head + [0, -build.skull * 0.25, build.skull * 0.8 * build.wide]
     long, fat = rng.uniform(0.05, 0.45) * skull, rng.uniform(0.25, 0.5) * skull
-    limbs = [Limb(front - [0, 0, fat * 0.4], front + [0, -long * 0.2, long], fat, fat * rng.uniform(0.3, 0.95), TRIM, (1.2, 0.9, 1))]
-    if rng.random() < 0.5:
-        root = build.hip + [0, 0, -build.belly * 0.8]
-        way = np.array([rng.uniform(-1.2, 1.2), rng.uniform(-0.3, 1.2), rng.uniform(-1.2, -0.4)])
-        fat = rng.uniform(0.15, 0.6) * build.belly
-        limbs += [
-            Limb(root, root + build.belly * way, fat * 0.6, fat, HAIR),
-            Limb(root + build.belly * way, root + build.belly * (way * 1.5 + [0, 0.4, 0]), fat, fat * 0.3, HAIR),
-        ]
-    return limbs
+    return [Limb(front - [0, 0, fat * 0.4], front + [0, -long * 0.2, long], fat, fat * rng.uniform(0.3, 0.95), TRIM, (1.2, 0.9, 1))]
 
 
 def hair(rng: np.random.Generator, build: Build) -> list[Limb]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from img23d.training.procedural.bodies import Build
+from img23d.training.procedural.figurine_build import Build
 from img23d.training.procedural.implicit import Limb, blend
 from img23d.training.procedural.outlines import extrude, smooth_outline
 from img23d.training.procedural.parts import Part

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from img23d.training.procedural.bodies import BODY, SKIN, TRIM, Build, hide
+from img23d.training.procedural.bodies import hide
+from img23d.training.procedural.figurine_build import BODY, HAIR, SKIN, TRIM, Build, random_build
 from img23d.training.procedural.figurine_heads import ears, face, hair, muzzle
 from img23d.training.procedural.figurine_things import on_the_back, on_the_head, with_it
 from img23d.training.procedural.implicit import Limb, blend
@@ -16,16 +17,6 @@ from img23d.training.procedural.parts import Part
 from img23d.training.textures import mottled, plain, quiet_paint, random_paint
 
 SKINS = np.array([[250, 215, 190], [225, 175, 140], [140, 95, 70], [245, 235, 225]], float)
-
-
-def random_build(rng: np.random.Generator) -> Build:
-    """Proportions from those of a doll to those of a ball with feet."""
-    skull, wide = rng.uniform(0.17, 0.36), rng.uniform(0.95, 1.3)
-    leg, body = rng.choice([rng.uniform(0.03, 0.12), rng.uniform(0.1, 0.34)]), rng.uniform(0.16, 0.42)
-    belly = min(rng.uniform(0.5, 1.0) * skull, 0.75 * body)
-    neck = np.array([0, leg + body, 0.0])
-    head = neck + [0, skull * rng.uniform(0.7, 0.95), rng.uniform(-0.02, 0.06)]
-    return Build(skull, wide, head, neck, np.array([0, leg + belly * 0.8, 0.0]), belly, leg, rng.uniform(0.28, 0.5) * belly)
 
 
 def figurine(rng: np.random.Generator) -> list[Part]:
@@ -43,7 +34,7 @@ def figurine(rng: np.random.Generator) -> list[Part]:
     limbs = [*trunk(rng, build), *arms(rng, build), *legs(rng, build)]
     size = build.skull * np.array([build.wide, 1.0, rng.uniform(0.85, 1.05) * build.wide])
     limbs.append(Limb(build.head, build.head, build.skull, build.skull, SKIN, size / build.skull))
-    limbs += [*ears(rng, build), *muzzle(rng, build)] if animal else hair(rng, build)
+    limbs += [*ears(rng, build), *muzzle(rng, build), *tail(rng, build)] if animal else hair(rng, build)
     worn = [*on_the_head(rng, build), *on_the_back(rng, build), *with_it(rng, build)]
     return [blend(limbs, paints, rng.uniform(0.008, 0.025), 36), *face(rng, build, size), *worn]
 
@@ -90,3 +81,12 @@ def legs(rng: np.random.Generator, build: Build) -> list[Limb]:
             end = np.array([side * stance, foot * 0.8, side * stride])
             limbs += [Limb(top, end, thick, thick * 0.9, BODY), Limb(end, end + [0, 0, foot * 0.7], foot * 0.9, foot * 0.8, TRIM)]
     return limbs
+
+
+def tail(rng: np.random.Generator, build: Build) -> list[Limb]:
+    """A tail that bends upwards, or none."""
+    if rng.random() >= 0.5:
+        return []
+    root, way = build.hip + [0, 0, -build.belly * 0.8], np.array([rng.uniform(-1.2, 1.2), rng.uniform(-0.3, 1.2), rng.uniform(-1.2, -0.4)])
+    bend, tip, fat = root + build.belly * way, root + build.belly * (way * 1.5 + [0, 0.4, 0]), rng.uniform(0.15, 0.6) * build.belly
+    return [Limb(root, bend, fat * 0.6, fat, HAIR), Limb(bend, tip, fat, fat * 0.3, HAIR)]
