@@ -8,7 +8,7 @@ import torch
 from img23d.ops import mirrored
 from img23d.ops.fill import Layer
 from img23d.ops.march import marching_tetrahedra
-from img23d.ops.mirrored import AROUND, Candidate, consider, featureless, images, meeting, without_doubted
+from img23d.ops.mirrored import AROUND, TELLING, UNTOLD, Candidate, agreement, consider, featureless, images, meeting, without_doubted
 from img23d.ops.normals import vertex_normals
 from img23d.ops.project_photo import PhotoSource
 from img23d.ops.symmetry import HalfTurn, MirrorPlane
@@ -49,11 +49,39 @@ def test_only_a_doubtful_image_that_swaps_front_and_back_loses_small_features(mo
     found = Candidate(MirrorPlane(torch.tensor([0.0, 0.0, 1.0]), 0.0, score), torch.zeros(5, 3), torch.ones(5), agreement, across)
     shown: list[object] = []
     monkeypatch.setattr(mirrored, "consider", lambda *_: found)
-    monkeypatch.setattr(mirrored, "featureless", lambda photo: "plain")
+    monkeypatch.setattr(mirrored, "featureless", lambda photo, *_: "plain")
     monkeypatch.setattr(mirrored, "image_layer", lambda surface, photo, *_: shown.append(photo) or layer)
     lying = SimpleNamespace(mesh=SimpleNamespace(vertices=torch.tensor([[-1.0, -0.5, -0.4], [1.0, 0.5, 0.4]])))
     images(lying, "sharp", [found.symmetry], layer, None, None)
     assert shown == ["plain" if plain else "sharp"]
+
+
+@pytest.mark.parametrize(
+    "width, height, depth, turn, made, agreement, shown",
+    [
+        (1.4, 1.8, 1.0, 0.0, False, 0.5, mirrored.FACE),  # a cat that sits beside its tail
+        (1.8, 1.4, 1.0, 0.0, False, 0.5, None),  # a dinosaur from its side
+        (1.6, 1.0, 1.4, 0.0, False, 0.5, mirrored.FACE),
+        (1.8, 1.0, 1.4, 0.0, False, 0.5, None),  # flat
+        (1.4, 1.8, 1.0, 0.97, False, 0.5, None),  # turns into itself
+        (1.4, 1.8, 1.0, 0.0, True, 0.5, None),  # known to be a jug
+        (1.4, 1.8, 1.0, 0.0, False, 0.7, None),  # the photo confirms it
+    ],
+)
+def test_the_back_of_what_stands_and_is_not_long_shows_no_face_however_well_the_image_fits(
+    monkeypatch, width, height, depth, turn, made, agreement, shown
+):
+    layer = Layer(torch.zeros(5, 3), torch.zeros(5), torch.zeros(5, 3), torch.zeros(5))
+    plane = MirrorPlane(torch.tensor([0.0, 0.0, 1.0]), 0.0, 1.0)
+    symmetries = [plane, *([HalfTurn(torch.zeros(3), turn)] if turn else [])]
+    calm: list[object] = []
+    monkeypatch.setattr(mirrored, "consider", lambda _, one, *__: Candidate(one, torch.zeros(5, 3), torch.ones(5), agreement, 1.0))
+    monkeypatch.setattr(mirrored, "featureless", lambda photo, *size: size)
+    monkeypatch.setattr(mirrored, "image_layer", lambda _, photo, *__: calm.append(photo) or layer)
+    reach = torch.tensor([width, height, depth])
+    surface = SimpleNamespace(mesh=SimpleNamespace(vertices=torch.stack([-reach / 2, reach / 2])))
+    images(surface, None, symmetries, layer, None, None, made)
+    assert calm and all(one == shown for one in calm)
 
 
 def test_a_photo_without_features_keeps_its_colours_and_loses_its_eyes():
@@ -62,8 +90,11 @@ def test_a_photo_without_features_keeps_its_colours_and_loses_its_eyes():
     eyes = rgb.clone()
     eyes[40:43, 30:33] = 0.0
     photo = Photo(*(PhotoSource(None, eyes, torch.ones(128, 128), None, None, None, None) for _ in range(2)), 1.3)
-    for source in (featureless(photo).sharp, featureless(photo).soft):
-        assert float((source.rgb - rgb).abs().max()) < 0.01
+    for size in (mirrored.SMALL, mirrored.FACE):
+        found = featureless(photo, *size)
+        for source in (found.sharp, found.soft):
+            assert float((source.rgb - rgb).abs().max()) < (0.01 if size == mirrored.SMALL else 0.21)  # coarser pixels, softer edges
+            assert float((source.rgb - rgb)[:, :60].abs().max()) < 0.01
 
 
 @pytest.mark.parametrize(
@@ -75,7 +106,8 @@ def test_a_photo_without_features_keeps_its_colours_and_loses_its_eyes():
         (0.4, 0.6, 0.0, 1),
         (1.0, 0.6, 0.0, 0),
         (1.0, 0.4, 0.0, 1),
-        (1.0, 1.0, 0.9, 2),
+        (1.0, 1.0, 0.97, 2),
+        (1.0, 1.0, 0.92, 0),
         (1.0, 1.0, 0.5, 0),
     ],
 )
@@ -96,6 +128,17 @@ def test_a_standing_figure_gets_no_second_face(monkeypatch, height, score, turn,
     surface = SimpleNamespace(mesh=SimpleNamespace(vertices=torch.tensor([[-0.4, -height, -0.3], [0.6, height, 0.3]])))
     found = images(surface, None, symmetries, layer, None, None)
     assert len(found.possible) == backs and len(found.denied) == 1 and not found.confirmed and found.figure == (backs == 0 and score == 1)
+
+
+def test_one_colour_all_over_confirms_no_image_that_decides_what_is_on_the_back():
+    random = torch.Generator().manual_seed(0)
+    grey, spread, trust = torch.full((400, 3), 0.5), 0.1 * torch.randn(400, 3, generator=random), torch.ones(400)
+    noise = 0.03 * torch.randn(400, 3, generator=random)
+    plain, painted = ((grey, trust), (grey + noise, trust)), ((grey + spread, trust), (grey + spread + noise, trust))
+    assert agreement(*plain) == agreement(*painted) == 1.0
+    assert agreement(*plain, telling=TELLING) == UNTOLD and agreement(*painted, telling=TELLING) == 1.0
+    other = (grey + 0.5, trust)
+    assert agreement(plain[0], other, telling=TELLING) == agreement(plain[0], other) < UNTOLD, "other colours still deny it"
 
 
 def candidate(agreement: float, doubted: bool) -> Candidate:

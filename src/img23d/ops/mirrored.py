@@ -28,16 +28,20 @@ AGREES, DISAGREES = 0.06, 0.22
 ENOUGH_SEEN, ENOUGH_TURNED = 0.01, 0.03
 # The same of a plane that fits worse than another: a car's or a shoe's long guess fits its image across the length best.
 ENOUGH_DOUBTED = 0.05
+# Colours that agree confirm an image that swaps front and back only where they differ by less than this share of their own spread.
+TELLING = 0.75
 # Agreement that is assumed where no seen point tells, that is left where colours differ (boxes have other prints on every side, and
 # a wrong print still looks better than a smear), and from which on the photo confirms the image; below the last it contradicts it.
 UNTOLD, CONTRADICTED, CONFIRMED, DENIED = 0.5, 0.3, 0.6, 0.45
 # Cosines between a plane's normal and the direction to the camera: a plane through the camera, and one across the view.
 THROUGH, ACROSS = 0.35, 0.8
-# Score from which half a turn counts.
-WHOLE = 0.8
+# Score from which half a turn counts: a head guessed round fits itself turned at .92, boxes and vessels fit at 1.
+WHOLE = 0.95
 # Score below which an image that swaps front and back, and of which nothing tells, keeps the colours and loses the front's small features
-# (a figure has stripes all round, but no second face): medians over this many pixels around each of a picture of so many.
-DOUBTFUL, FEATURE, CALM_SIZE = 0.8, 4, 128
+# (a figure has stripes all round, but no second face): size of the picture that is filtered, and radius of the medians in it, pixels.
+DOUBTFUL, SMALL = 0.8, (128, 4)
+# The same, for all that a face has, where what stands is shorter along the plane than so many times its depth: no animal from its side.
+LONG, FACE = 1.6, (64, 5)
 # Score from which the shape alone tells: a plane between left and right, and one along what lies; the first of what is as high as wide.
 GOOD_SHAPE, FAIR_SHAPE = 0.8, 0.5
 # Height over reach of what may be a figure or a face: arms, ears and weapons stick out, but what is flatter is seen from above.
@@ -78,8 +82,20 @@ class Candidate:
         return self.symmetry.score * self.agreement * float((self.trust - known).clamp(min=0).mean())
 
 
-def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Layer, vertices: Points, texels: Points) -> Images:
-    """What the photo shows of the same shape elsewhere, for those symmetries that add most."""
+def images(
+    surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Layer, vertices: Points, texels: Points, made: bool = False
+) -> Images:
+    """What the photo shows of the same shape elsewhere, for those symmetries that add most.
+
+    Args:
+        surface: what is painted.
+        photo: of it.
+        symmetries: from `find_symmetries`.
+        seen: what the photo shows.
+        vertices: of the surface.
+        texels: of its atlas.
+        made: it surely is a vessel or a box, no figure.
+    """
     considered = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
     tall = height_over_reach(surface)
     left = without_doubted(considered, tall < 1)
@@ -100,8 +116,7 @@ def images(surface: Surface, photo: Photo, symmetries: list[Symmetry], seen: Lay
             break
         known = torch.maximum(known, best.trust)
         left.remove(best)
-        doubtful = best.across > ACROSS and best.agreement <= CONFIRMED and best.symmetry.score < DOUBTFUL
-        layer = image_layer(surface, featureless(photo) if doubtful else photo, best.symmetry, vertices, texels, strict)
+        layer = image_layer(surface, calmed(photo, surface, best, made or strict), best.symmetry, vertices, texels, strict)
         if best.agreement > CONFIRMED:
             found.confirmed.append(layer)
         else:
@@ -113,6 +128,17 @@ def height_over_reach(surface: Surface) -> float:
     """How high a surface is, over how far it reaches sideways or back."""
     reach = surface.mesh.vertices.amax(0) - surface.mesh.vertices.amin(0)
     return float(reach[1] / torch.maximum(reach[0], reach[2]).clamp(min=1e-9))
+
+
+def length_over_depth(surface: Surface, symmetry: Symmetry) -> float:
+    """How far a surface reaches level along a mirror plane, over how far it reaches across; 1 of a turn."""
+    if not isinstance(symmetry, MirrorPlane):
+        return 1.0
+    across = symmetry.normal.to(surface.mesh.vertices)
+    along = torch.stack([across[2], across[1], -across[0]])
+    spread = surface.mesh.vertices @ torch.stack([along, across], -1)
+    length, depth = (spread.amax(0) - spread.amin(0)).tolist()
+    return length / max(depth, 1e-9)
 
 
 def like_a_figure(candidates: list[Candidate], least: float) -> bool:
@@ -165,26 +191,34 @@ def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points) ->
     rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK, any_side=True)
     doubted = isinstance(symmetry, MirrorPlane) and symmetry.doubted
     enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else ENOUGH_DOUBTED if doubted else ENOUGH_SEEN
-    alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough)
-    return Candidate(symmetry, rgb, trust, alike, across_view(photo, symmetry))
+    across = across_view(photo, symmetry)
+    # Of what has one colour all over, every image agrees; where that decides what is on the back, it must tell more than one colour would.
+    alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough, TELLING if across > ACROSS else None)
+    return Candidate(symmetry, rgb, trust, alike, across)
 
 
-def agreement(seen: tuple[Tensor, Tensor], imaged: tuple[Tensor, Tensor], enough: float = ENOUGH_SEEN) -> float:
+def agreement(
+    seen: tuple[Tensor, Tensor], imaged: tuple[Tensor, Tensor], enough: float = ENOUGH_SEEN, telling: float | None = None
+) -> float:
     """How well colours agree where the photo shows both sides.
 
     Args:
         seen: colours (N, 3) and trust (N,) of the photo.
         imaged: the same of its image.
         enough: mean trust in both from which the answer means anything.
+        telling: they agree only if they differ by less than so much of what the seen ones differ by from their mean.
 
     Returns:
-        0..1; `UNTOLD` when hardly any point is seen on both sides.
+        0..1; `UNTOLD` when hardly any point is seen on both sides, and at most that where agreement tells nothing.
     """
     both = seen[1] * imaged[1]
     if float(both.mean()) < enough:
         return UNTOLD
-    error = (seen[0] - imaged[0]).square().mean(-1)
-    return float(((DISAGREES - ((error * both).sum() / both.sum()).sqrt()) / (DISAGREES - AGREES)).clamp(CONTRADICTED, 1))
+    weight = both / both.sum()
+    error = ((seen[0] - imaged[0]).square().mean(-1) * weight).sum().sqrt()
+    varies = ((seen[0] - (seen[0] * weight[:, None]).sum(0)).square().mean(-1) * weight).sum().sqrt()
+    found = float(((DISAGREES - error) / (DISAGREES - AGREES)).clamp(CONTRADICTED, 1))
+    return min(found, UNTOLD) if telling is not None and error > telling * varies else found
 
 
 def across_view(photo: Photo, symmetry: Symmetry) -> float:
@@ -214,9 +248,21 @@ def image_layer(surface: Surface, photo: Photo, symmetry: Symmetry, vertices: Po
     return Layer(soft[0], soft[1] * whole, sharp[0], sharp[1] * surface.at_texels(whole[:, None])[:, 0])
 
 
-def featureless(photo: Photo) -> Photo:
-    """The photo with its colours but without what is small in it."""
-    sharp, soft = (replace(one, rgb=without_features(one.rgb, one.trust, CALM_SIZE, FEATURE)) for one in (photo.sharp, photo.soft))
+def calmed(photo: Photo, surface: Surface, image: Candidate, made: bool) -> Photo:
+    """The photo that an image shows: without small features where it swaps front and back and nothing confirms it.
+
+    Then one of a shape that hardly fits loses what is small, and any of what stands and is not long all that a face has.
+    """
+    if image.across <= ACROSS or image.agreement > CONFIRMED:
+        return photo
+    if height_over_reach(surface) > FIGURE and not made and length_over_depth(surface, image.symmetry) < LONG:
+        return featureless(photo, *FACE)
+    return featureless(photo, *SMALL) if image.symmetry.score < DOUBTFUL else photo
+
+
+def featureless(photo: Photo, size: int, radius: int) -> Photo:
+    """The photo with its colours but without what is small in it: see `without_features`."""
+    sharp, soft = (replace(one, rgb=without_features(one.rgb, one.trust, size, radius)) for one in (photo.sharp, photo.soft))
     return Photo(sharp, soft, photo.grazing)
 
 

@@ -40,7 +40,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 15
+VERSION = 16
 # What the photo looks at has relief, and the rest is smooth: deviations there count so many times as much when faces are saved.
 SHOWN_WORTH = 8.0
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
@@ -170,7 +170,7 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     covered, surface, photo, vertices, texels = face >= 0, scene.surface, scene.photo, scene.vertices, scene.texels
     context.progress(0.45, "project")
     seen = photo_layer(photo, vertices, texels)
-    found = images(surface, photo, find_symmetries(mesh, context.seed) if options.mirror else [], seen, vertices, texels)
+    found = images(surface, photo, find_symmetries(mesh, context.seed) if options.mirror else [], seen, vertices, texels, prior.known)
     ground, back = plain_layer(surface, mean_color(photo)), back_layer(prior, photo, vertices, texels)
     if found.figure and not prior.known:
         # Hoods and hair close behind a face: what goes round the outline tells more of the back than the front does.
