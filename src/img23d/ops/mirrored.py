@@ -96,7 +96,7 @@ def images(
         texels: of its atlas.
         made: it surely is a vessel or a box, no figure.
     """
-    considered = with_turns([consider(photo, symmetry, seen, vertices) for symmetry in symmetries])
+    considered = with_turns([consider(photo, symmetry, seen, vertices, made) for symmetry in symmetries])
     tall = height_over_reach(surface)
     left = without_doubted(considered, tall < 1)
     figure = tall > FIGURE and like_a_figure(considered, GOOD_SHAPE if tall < 1 else FAIR_SHAPE)
@@ -185,7 +185,7 @@ def with_turns(candidates: list[Candidate]) -> list[Candidate]:
     return [*planes, *(replace(one, agreement=max(alike, UNTOLD)) if one.agreement == UNTOLD else one for one in turns)]
 
 
-def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points) -> Candidate:
+def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points, made: bool = False) -> Candidate:
     """What a symmetry would show, without moving images of points onto the surface: enough to choose by."""
     position, normal = symmetry.apply(vertices.position), symmetry.apply_direction(vertices.normal)
     rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK, any_side=True)
@@ -193,7 +193,7 @@ def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points) ->
     enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else ENOUGH_DOUBTED if doubted else ENOUGH_SEEN
     across = across_view(photo, symmetry)
     # Of what has one colour all over, every image agrees; where that decides what is on the back, it must tell more than one colour would.
-    alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough, TELLING if across > ACROSS else None)
+    alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough, TELLING if across > ACROSS and not made else None)
     return Candidate(symmetry, rgb, trust, alike, across)
 
 
