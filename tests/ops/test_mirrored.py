@@ -62,6 +62,7 @@ def test_only_a_doubtful_image_that_swaps_front_and_back_loses_small_features(mo
         (1.4, 1.8, 1.0, 0.0, False, 0.5, mirrored.FACE),  # a cat that sits beside its tail
         (1.8, 1.4, 1.0, 0.0, False, 0.5, None),  # a dinosaur from its side
         (1.6, 1.0, 1.4, 0.0, False, 0.5, mirrored.FACE),
+        (1.4, 1.8, 0.7, 0.0, False, 0.5, mirrored.FACE),  # a kitten with a large head
         (1.8, 1.0, 1.4, 0.0, False, 0.5, None),  # flat
         (1.4, 1.8, 1.0, 0.97, False, 0.5, None),  # turns into itself
         (1.4, 1.8, 1.0, 0.0, True, 0.5, None),  # known to be a jug
@@ -122,6 +123,7 @@ def test_a_standing_figure_gets_no_second_face(monkeypatch, height, score, turn,
         "consider",
         lambda _, one, *__: Candidate(one, torch.zeros(5, 3), torch.ones(5), *told.get(id(one), (mirrored.UNTOLD, 1.0))),
     )
+    monkeypatch.setattr(mirrored, "featureless", lambda photo, *_: photo)
     monkeypatch.setattr(mirrored, "image_layer", lambda *_: layer)
     monkeypatch.setattr(mirrored, "IMAGES", 9)
     monkeypatch.setattr(mirrored, "LEAST_GAIN", -1.0)

@@ -40,8 +40,9 @@ WHOLE = 0.95
 # Score below which an image that swaps front and back, and of which nothing tells, keeps the colours and loses the front's small features
 # (a figure has stripes all round, but no second face): size of the picture that is filtered, and radius of the medians in it, pixels.
 DOUBTFUL, SMALL = 0.8, (128, 4)
-# The same, for all that a face has, where what stands is shorter along the plane than so many times its depth: no animal from its side.
-LONG, FACE = 1.6, (64, 5)
+# The same, for all that a face has, where what stands is along the plane shorter than so many times its depth, or than this share of its
+# height: no animal from its side.
+LONG, AS_HIGH, FACE = 1.6, 0.9, (64, 5)
 # Score from which the shape alone tells: a plane between left and right, and one along what lies; the first of what is as high as wide.
 GOOD_SHAPE, FAIR_SHAPE = 0.8, 0.5
 # Height over reach of what may be a figure or a face: arms, ears and weapons stick out, but what is flatter is seen from above.
@@ -130,15 +131,15 @@ def height_over_reach(surface: Surface) -> float:
     return float(reach[1] / torch.maximum(reach[0], reach[2]).clamp(min=1e-9))
 
 
-def length_over_depth(surface: Surface, symmetry: Symmetry) -> float:
-    """How far a surface reaches level along a mirror plane, over how far it reaches across; 1 of a turn."""
+def is_long(surface: Surface, symmetry: Symmetry) -> bool:
+    """Whether a surface reaches far along a mirror plane, as an animal does that is seen from its side; never of a turn."""
     if not isinstance(symmetry, MirrorPlane):
-        return 1.0
+        return False
     across = symmetry.normal.to(surface.mesh.vertices)
     along = torch.stack([across[2], across[1], -across[0]])
-    spread = surface.mesh.vertices @ torch.stack([along, across], -1)
-    length, depth = (spread.amax(0) - spread.amin(0)).tolist()
-    return length / max(depth, 1e-9)
+    spread = surface.mesh.vertices @ torch.stack([along, across, across.new_tensor([0.0, 1.0, 0.0])], -1)
+    length, depth, height = (spread.amax(0) - spread.amin(0)).tolist()
+    return length >= LONG * depth and length >= AS_HIGH * height
 
 
 def like_a_figure(candidates: list[Candidate], least: float) -> bool:
@@ -255,7 +256,7 @@ def calmed(photo: Photo, surface: Surface, image: Candidate, made: bool) -> Phot
     """
     if image.across <= ACROSS or image.agreement > CONFIRMED:
         return photo
-    if height_over_reach(surface) > FIGURE and not made and length_over_depth(surface, image.symmetry) < LONG:
+    if height_over_reach(surface) > FIGURE and not made and not is_long(surface, image.symmetry):
         return featureless(photo, *FACE)
     return featureless(photo, *SMALL) if image.symmetry.score < DOUBTFUL else photo
 
