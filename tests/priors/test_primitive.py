@@ -16,7 +16,7 @@ from img23d.priors.profile import PROFILE, Profile, rays_about, seen_along_rays,
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
 from img23d.priors.shown import BINS, Candidate, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
-from img23d.priors.turned import BLURRED, JUDGED, turned_candidate, with_height
+from img23d.priors.turned import BLURRED, JUDGED, turned_candidate, usual_wall, with_height
 
 SIZE, THIN = 128, 0.06
 CUP = Axis(math.radians(22.0), 0.0, 4.0)
@@ -194,10 +194,18 @@ def test_the_last_steps_of_the_search_see_the_picture_in_full(true, guess, apart
 
 
 def test_how_thick_walls_shall_be_decides_nothing_but_that():
-    thin, usual = (found_dish(20.0, 18.0, thinnest) for thinnest in (0.03, JUDGED))
+    thin, usual = (found_dish(20.0, 18.0, thinnest) for thinnest in (0.03, 0.12))
     assert thin is not None and usual is not None
     assert (thin.elevation, thin.distance, thin.apart) == (usual.elevation, usual.distance, usual.apart)
     assert int((thin.volume < 0).sum()) < 0.9 * int((usual.volume < 0).sum())
+
+
+def test_plates_are_thinner_than_cups_of_their_size():
+    thinnest, mug = 0.07, cup()[0]
+    plate = mug._replace(low=-0.1, high=0.1)
+    assert usual_wall(mug, thinnest) == pytest.approx(thinnest) and usual_wall(plate, thinnest) == pytest.approx(0.04)
+    wide = [profile._replace(radius=2.0, low=3 * profile.low, high=3 * profile.high) for profile in (mug, plate)]
+    assert [usual_wall(profile, thinnest) for profile in wide] == pytest.approx([0.14, 0.1])
 
 
 def test_a_hollow_wall_is_as_thick_as_asked():

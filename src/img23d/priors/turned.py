@@ -26,6 +26,7 @@ TURNED = 16.0  # degrees: largest mean angle between its normals and the network
 HOPELESS = 8.0  # degrees above that bound, on the picture at half size: not looked at in full
 UNSHOWN = 25.0  # degrees for all of the silhouette: what shows less must look more alike to be taken
 WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
+FLAT, FLAT_WALL, THINNER = 0.4, 0.05, 4 / 7  # of the radius: height and thickness of plates; and how much thinner than other walls they may be
 JUDGED = 0.07  # half-widths: least thickness of walls while a solid is sought and judged, or presets would not agree about what is turned
 COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
 COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
@@ -72,11 +73,17 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     found = more_likely(said, lid, opening)
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
-    wall = max(WALL * lid.profile.radius, thinnest) if found is opening else 0.0
+    wall = usual_wall(lid.profile, thinnest) if found is opening else 0.0
     profile = best_profile(said.mask, largest_revolution(outside, axis), axis, found.ends, wall)
     volume = seen_along_rays(profile, rays_about(axis, said.mask.shape[-1], fine_depths(said))) / frame.TRUNCATION
     shown = show(profile, said.mask.shape[-1])
     return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart, True)
+
+
+def usual_wall(profile: Profile, thinnest: float) -> float:
+    """How thick the wall of something hollow usually is, half-widths; as thick as a cup's a plate would hardly be hollow."""
+    flat = profile.high - profile.low < FLAT * profile.radius
+    return max(FLAT_WALL * profile.radius, THINNER * thinnest) if flat else max(WALL * profile.radius, thinnest)
 
 
 def most_alike(
