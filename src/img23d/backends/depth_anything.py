@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.backends.precision import precision
 from img23d.errors import BackendError, WeightsError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -81,7 +82,7 @@ def load(path: Path, device: str) -> Any:
         auto = transformers.AutoModelForDepthEstimation
     except (ImportError, AttributeError, RuntimeError) as error:
         raise BackendError(f"transformers does not load: {str(error).splitlines()[0]}", "pip install 'img23d[diffusion]'") from error
-    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    dtype = precision(device)
     try:
         network = auto.from_pretrained(path, use_safetensors=True, local_files_only=True, trust_remote_code=False, dtype=dtype)
     except TypeError:  # transformers before 4.56 knows this argument by another name

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.backends.precision import precision
 from img23d.errors import BackendError, WeightsError
 
 AGAIN = "fetch or import the model again"
@@ -67,8 +68,7 @@ def load_part(kind: Any, path: Path, name: str, device: str) -> Any:
 
 def placed(part: Any, name: str, device: str) -> Any:
     """A network on its device, not to be trained; float16 on CUDA, but for what is named vae."""
-    half = device.startswith("cuda") and name != "vae"
-    return part.to(device, torch.float16 if half else torch.float32).eval().requires_grad_(False)
+    return part.to(device, torch.float32 if name == "vae" else precision(device)).eval().requires_grad_(False)
 
 
 def read_betas(path: Path, needed: str) -> tuple[str, float, float]:

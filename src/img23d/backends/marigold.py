@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.backends.monocular import Geometry, facing, from_disparity
+from img23d.backends.precision import precision
 from img23d.errors import BackendError, WeightsError
 
 PIPELINES = ("MarigoldDepthPipeline", "MarigoldNormalsPipeline")
@@ -83,7 +84,6 @@ def load(path: Path, device: str) -> Any:
         pipeline_class = getattr(diffusers, kind)
     except (ImportError, AttributeError, RuntimeError) as error:
         raise BackendError(f"diffusers does not load: {str(error).splitlines()[0]}", "pip install 'img23d[diffusion]'") from error
-    dtype = torch.float16 if device.startswith("cuda") else torch.float32
     variant = "fp16" if any(path.rglob("*.fp16.safetensors")) else None
     try:
         pipeline = pipeline_class.from_pretrained(path, variant=variant, use_safetensors=True, local_files_only=True)
@@ -91,7 +91,7 @@ def load(path: Path, device: str) -> Any:
         raise WeightsError(f"{path} cannot be loaded: {str(error).splitlines()[0]}", "fetch or import the model again") from error
     pipeline.set_progress_bar_config(disable=True)
     # The dtype goes here since from_pretrained has had two names for it.
-    return pipeline.to(device, dtype)
+    return pipeline.to(device, precision(device))
 
 
 def pipeline_name(path: Path) -> str:

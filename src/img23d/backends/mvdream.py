@@ -19,6 +19,7 @@ from img23d.backends.exact_weights import fill, read_tensors
 from img23d.backends.joint_attention import join_views
 from img23d.backends.ldm_keys import module_names, renamed
 from img23d.backends.picture_prompts import decouple
+from img23d.backends.precision import precision
 from img23d.backends.stable_diffusion import LATENT_CHANNELS, StableDiffusion, with_text
 from img23d.errors import WeightsError
 from img23d.scene import Cameras
@@ -114,7 +115,7 @@ def load_unet(path: Path, device: str, needed: str) -> tuple[Any, dict[str, Tens
     }
     tensors = renamed(stored, module_names(blocks, attends))
     fill(unet, tensors, f"the network in {path / 'unet'}")
-    return unet.to(device, torch.float16 if device.startswith("cuda") else torch.float32).eval().requires_grad_(False), beside
+    return unet.to(device, precision(device)).eval().requires_grad_(False), beside
 
 
 def layout(config: dict[str, Any]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
