@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from img23d.priors.backdrop import AGAINST, FOR, backdrop_evidence, like_backdrop
+from img23d.priors.backdrop import AGAINST, CLOSED, FOR, backdrop_evidence, like_backdrop, without_false_holes
 from img23d.priors.barrier_compiled import barrier_distance
 from img23d.priors.foreground import corrected
 
@@ -136,6 +136,38 @@ def test_busy_backgrounds_and_pictures_without_any_tell_nothing() -> None:
         assert float(backdrop_evidence(plain, chance).abs().max()) == 0
     flat = backdrop_evidence(plain, torch.full((SIZE, SIZE), 0.001))
     assert bool(torch.isfinite(flat).all()) and float(flat.max()) <= 0
+
+
+def holed(behind: str) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, np.ndarray]:
+    """`scene` before a backdrop, its disc with a white chest, and a cut-out with two holes: where the backdrop is seen and at the chest."""
+    rgb, parts = scene()
+    x, y = grid()
+    chest = np.hypot(x - 0.2, y - 0.2) < 0.12
+    if behind == "carpet":
+        carpet = torch.tensor((0.2, 0.5, 0.3)) + 0.4 * ((torch.arange(SIZE)[:, None] // 8 + torch.arange(SIZE) // 8) % 2)[..., None]
+        where = torch.from_numpy(~parts["disc"] | parts["hole"])
+        rgb[where] = carpet[where]
+    rgb[torch.from_numpy(chest)] = torch.tensor((0.95, 0.95, 0.9))
+    alpha = torch.from_numpy(np.where(parts["disc"], 0.95, 0.03)).float()
+    alpha[torch.from_numpy(parts["hole"] | chest)] = 0.1
+    return rgb, alpha, parts["hole"], chest
+
+
+def test_a_hole_through_which_the_backdrop_is_not_seen_is_none() -> None:
+    rgb, alpha, hole, chest = holed("sweep")
+    closed = without_false_holes(rgb, alpha)
+    assert bool((closed[torch.from_numpy(chest)] == CLOSED).all())
+    elsewhere = torch.from_numpy(~chest)
+    assert torch.equal(closed[elsewhere], alpha[elsewhere]) and float(closed[torch.from_numpy(hole)].max()) < 0.2
+    whole = torch.where(torch.from_numpy(hole | chest), 0.95, alpha)
+    assert torch.equal(without_false_holes(rgb, whole), whole)
+
+
+def test_what_lies_behind_a_hole_is_not_known_before_a_busy_background_or_none() -> None:
+    rgb, alpha, *_ = holed("carpet")
+    assert torch.equal(without_false_holes(rgb, alpha), alpha)
+    for chance in (torch.full((SIZE, SIZE), 0.95), torch.full((SIZE, SIZE), 0.05)):
+        assert torch.equal(without_false_holes(rgb, chance), chance)
 
 
 def test_every_pixel_has_a_backdrop_however_little_is_clear() -> None:

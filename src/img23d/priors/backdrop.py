@@ -19,11 +19,15 @@ SWEEPS = 2  # of the search, there and back
 USUAL = 0.6  # share of the background that is told from it by no more than its usual steps
 LEAST_LIGHT, LEAST_COLOUR = 0.015, 0.01  # such steps of the smoothest backdrops, in lightness and in colour
 PLAIN = 0.09  # sum of both from which a backdrop tells nothing
+SMOOTH = 0.06  # the same sum up to which what is seen through a hole is known
+CLOSED = 0.98  # probability of what a false hole shows
 BUSY = (0.02, 0.06)  # share of what is certainly background that looks like an object: below, all is believed, above, nothing
 FOR, AGAINST = 4.0, 1.0  # log odds for the object where all steps are large, and against it where there is none
 ALIKE = 0.08  # distance in RGB within which a pixel looks like the backdrop about it, as in the hole of a handle
 SHADOW = 0.1  # the same but for its lightness, where it is darker
 AROUND = 2  # pixels about what may be the object whose colours are not the backdrop's own
+SEEN_THROUGH = 0.3  # share of a hole that must look like a smooth backdrop, or it is none
+LEAST_HOLE = 6  # pixels: smaller ones are left to others
 BLUR = 8.0  # pixels over which the backdrop's colours are carried on
 LIGHTNESS, RED, BLUE = np.array([0.299, 0.587, 0.114], np.float32), 0.713, 0.564  # of ITU-R BT.601
 
@@ -81,6 +85,38 @@ def evidence_of(rgb: np.ndarray, chance: np.ndarray) -> np.ndarray:
     large = grey_erosion(large, 3)  # pixels of an edge are mixed: where it runs the network and the colours know better
     none = (steps.light < light) & (steps.colour < colour)
     return (plain * np.where(none, -AGAINST, FOR * large)).astype(chance.dtype)
+
+
+def without_false_holes(rgb: Tensor, alpha: Tensor) -> Tensor:
+    """Close holes through which a smooth backdrop would be seen, but is not: a petal or a white chest that was taken for one.
+
+    Args:
+        rgb: (H, W, 3) 0..1.
+        alpha: (H, W) probability of foreground.
+
+    Returns:
+        (H, W); what is closed is foreground for sure, the rest is unchanged.
+    """
+    from scipy.ndimage import binary_fill_holes, gaussian_filter, label, mean
+
+    ground = (alpha < 0.5).cpu().numpy()
+    holes, found = label(binary_fill_holes(~ground) & ground)
+    sizes = np.bincount(holes.reshape(-1), minlength=found + 1)
+    if not (sizes[1:] >= LEAST_HOLE).any() or ground.mean() < LEAST_AREA:
+        return alpha
+    picture = gaussian_filter(rgb.cpu().numpy(), (NOISE, NOISE, 0))
+    outside, frame = ground & (holes == 0), np.ones_like(ground)
+    frame[1:-1, 1:-1] = False
+    if outside[frame].mean() < LEAST_FRAME:
+        return alpha
+    steps = steps_to(picture, frame & outside)
+    if sum(float(np.quantile(part[outside], USUAL)) for part in steps) > SMOOTH:
+        return alpha
+    like = like_backdrop(picture, outside).astype(np.float32)
+    closed = np.asarray(mean(like, holes, np.arange(found + 1))) < SEEN_THROUGH
+    closed &= sizes >= LEAST_HOLE
+    closed[0] = False
+    return torch.where(torch.from_numpy(closed[holes]).to(alpha.device), alpha.clamp(min=CLOSED), alpha)
 
 
 def steps_to(picture: np.ndarray, seeds: np.ndarray) -> Steps:
