@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from img23d.priors.backdrop import AGAINST, CLOSED, FOR, backdrop_evidence, like_backdrop, without_false_holes
+from img23d.priors.backdrop import AGAINST, CLOSED, FOR, backdrop_evidence, like_backdrop, with_even_holes, without_false_holes
 from img23d.priors.barrier_compiled import barrier_distance
 from img23d.priors.foreground import corrected
 
@@ -161,6 +161,19 @@ def test_a_hole_through_which_the_backdrop_is_not_seen_is_none() -> None:
     assert torch.equal(closed[elsewhere], alpha[elsewhere]) and float(closed[torch.from_numpy(hole)].max()) < 0.2
     whole = torch.where(torch.from_numpy(hole | chest), 0.95, alpha)
     assert torch.equal(without_false_holes(rgb, whole), whole)
+
+
+def test_white_of_the_backdrops_own_kind_is_a_hole_where_the_network_doubts_it() -> None:
+    x, y = grid()
+    disc, hole, eye = np.hypot(x, y) < 0.7, np.hypot(x + 0.2, y) < 0.2, np.hypot(x - 0.4, y) < 0.03
+    rgb = torch.from_numpy(np.where((disc & ~hole & ~eye)[..., None], (0.2, 0.3, 0.8), 1.0)).float()
+    alpha = torch.from_numpy(np.where(disc, 0.97, 0.01)).float()
+    inside = torch.from_numpy(hole)
+    opened = with_even_holes(rgb, alpha, torch.where(inside, 0.8, alpha))
+    assert float(opened[inside].max()) < 0.05 and torch.equal(opened[~inside], alpha.clamp(max=1.0)[~inside])
+    assert torch.equal(with_even_holes(rgb, alpha, alpha), alpha), "where it is sure white is white"
+    noisy = rgb + 0.02 * torch.randn(rgb.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(with_even_holes(noisy, alpha, torch.where(inside, 0.8, alpha)), alpha), "a camera's white is not all one"
 
 
 def test_what_lies_behind_a_hole_is_not_known_before_a_busy_background_or_none() -> None:

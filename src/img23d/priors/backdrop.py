@@ -20,7 +20,7 @@ USUAL = 0.6  # share of the background that is told from it by no more than its 
 LEAST_LIGHT, LEAST_COLOUR = 0.015, 0.01  # such steps of the smoothest backdrops, in lightness and in colour
 PLAIN = 0.09  # sum of both from which a backdrop tells nothing
 SMOOTH = 0.06  # the same sum up to which what is seen through a hole is known
-CLOSED = 0.98  # probability of what a false hole shows
+CLOSED, OPENED = 0.98, 0.02  # probabilities of what false and true holes show
 BUSY = (0.02, 0.06)  # share of what is certainly background that looks like an object: below, all is believed, above, nothing
 FOR, AGAINST = 4.0, 1.0  # log odds for the object where all steps are large, and against it where there is none
 ALIKE = 0.08  # distance in RGB within which a pixel looks like the backdrop about it, as in the hole of a handle
@@ -28,6 +28,11 @@ SHADOW = 0.1  # the same but for its lightness, where it is darker
 AROUND = 2  # pixels about what may be the object whose colours are not the backdrop's own
 SEEN_THROUGH = 0.3  # share of a hole that must look like a smooth backdrop, or it is none
 LEAST_HOLE = 6  # pixels: smaller ones are left to others
+EVEN, EVEN_FRAME = 1.5 / 255, 0.5  # within this all of a backdrop is of one colour that no camera made, if so much of the frame is
+LARGE_HOLE, DOUBTED = (
+    0.004,
+    0.95,
+)  # share of the picture and mean probability of parts of that colour that are holes; others are white eyes, highlights
 BLUR = 8.0  # pixels over which the backdrop's colours are carried on
 LIGHTNESS, RED, BLUE = np.array([0.299, 0.587, 0.114], np.float32), 0.713, 0.564  # of ITU-R BT.601
 
@@ -117,6 +122,32 @@ def without_false_holes(rgb: Tensor, alpha: Tensor) -> Tensor:
     closed &= sizes >= LEAST_HOLE
     closed[0] = False
     return torch.where(torch.from_numpy(closed[holes]).to(alpha.device), alpha.clamp(min=CLOSED), alpha)
+
+
+def with_even_holes(rgb: Tensor, alpha: Tensor, coarse: Tensor) -> Tensor:
+    """Open what has exactly the colour of a backdrop that is all of one, as the white of shops' pictures, inside the object too.
+
+    Args:
+        rgb: (H, W, 3) 0..1.
+        alpha: (H, W) probability of foreground.
+        coarse: (H, W) the network's own: where it is sure of the object, white is white.
+
+    Returns:
+        (H, W); what is opened is background, the rest is unchanged.
+    """
+    from scipy.ndimage import label, mean
+
+    picture, frame = rgb.cpu().numpy(), np.ones(alpha.shape, bool)
+    frame[1:-1, 1:-1] = False
+    backdrop = np.median(picture[frame], 0)
+    same = np.abs(picture - backdrop).max(-1) < EVEN
+    if same[frame].mean() < EVEN_FRAME:
+        return alpha
+    parts, found = label(same)
+    open_ = np.bincount(parts.reshape(-1), minlength=found + 1) >= LARGE_HOLE * same.size
+    open_ &= np.asarray(mean(coarse.cpu().numpy(), parts, np.arange(found + 1))) < DOUBTED
+    open_[0] = False
+    return torch.where(torch.from_numpy(open_[parts]).to(alpha.device), alpha.clamp(max=OPENED), alpha)
 
 
 def steps_to(picture: np.ndarray, seeds: np.ndarray) -> Steps:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
 
 from img23d.errors import WeightsError
-from img23d.priors.backdrop import backdrop_evidence, without_false_holes
+from img23d.priors.backdrop import backdrop_evidence, with_even_holes, without_false_holes
 from img23d.priors.foreground_closer import part_about, with_closer
 from img23d.priors.foreground_colours import weigh_colours, without_scraps
 
@@ -178,7 +178,8 @@ def corrected(rgb: Tensor, odds: Tensor) -> Tensor:
     mode = "area" if odds.shape[0] < rgb.shape[0] else "bilinear"
     small = interpolate(rgb.permute(2, 0, 1)[None], odds.shape, mode=mode)[0].permute(1, 2, 0)
     told = odds + backdrop_evidence(small, torch.sigmoid(odds))
-    return without_scraps(without_false_holes(small, weigh_colours(small, torch.sigmoid(told))))
+    found = without_false_holes(small, weigh_colours(small, torch.sigmoid(told)))
+    return without_scraps(with_even_holes(small, found, torch.sigmoid(odds)))
 
 
 def odds_of(network: ForegroundNetwork, rgb: Tensor) -> Tensor:
