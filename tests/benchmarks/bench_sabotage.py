@@ -187,6 +187,16 @@ SABOTAGES = (
         "tests/test_make_believe.py",
     ),
     Sabotage("the loss asked for at every step", "stages/fit.py", "TELL_EVERY = 8 ", "TELL_EVERY = 1 ", "tests/test_make_believe.py"),
+    Sabotage(
+        "holes are closed whatever is seen through them", "priors/backdrop.py", "< SEEN_THROUGH", "< 2.0", "tests/priors/test_backdrop.py"
+    ),
+    Sabotage(
+        "plates are as thick as cups",
+        "priors/turned.py",
+        "FLAT_WALL, THINNER = 0.4,",
+        "FLAT_WALL, THINNER = 0.0,",
+        "tests/priors/test_primitive.py",
+    ),
 )
 
 
