@@ -215,7 +215,6 @@ def counted_run(photo: Path, out: Path, preset: str, settings: list[str], device
 
 
 def main(arguments: list[str]) -> int:
-    sys.modules.setdefault("make_believe", sys.modules[__name__])
     device = register()
     if arguments[:2] == ["-m", "pytest"]:
         import pytest

@@ -27,8 +27,9 @@ def test_only_cuda_computes_in_half_precision() -> None:
 
 
 def test_views_of_one_photo_are_as_noisy(tmp_path: Path, half: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, picture = tiny_zero123(tmp_path / "zero123"), torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(0))
-    turns, noisy = [zero123.Turn(30.0, 0.0, 10.0), zero123.Turn(60.0, 5.0, 10.0)], torch.randn(2, 4, 32, 32)
+    folder, generator = tiny_zero123(tmp_path / "zero123"), torch.Generator().manual_seed(0)
+    picture, noisy = torch.rand(64, 64, 3, generator=generator), torch.randn(2, 4, 32, 32, generator=generator)
+    turns = [zero123.Turn(30.0, 0.0, 10.0), zero123.Turn(60.0, 5.0, 10.0)]
     model = zero123.load.__wrapped__(folder, "cpu")
     kinds = {part: next(getattr(model, part).parameters()).dtype for part in ("unet", "vae", "encoder")}
     assert kinds == {"unet": torch.float16, "vae": torch.float32, "encoder": torch.float16}

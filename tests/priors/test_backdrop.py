@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from img23d.priors.backdrop import AGAINST, CLOSED, FOR, backdrop_evidence, like_backdrop, with_even_holes, without_false_holes
+from img23d.priors.backdrop import AGAINST, CLOSED, FOR, backdrop_evidence, frame_of, like_backdrop, with_even_holes, without_false_holes
 from img23d.priors.barrier_compiled import barrier_distance
 from img23d.priors.foreground import corrected
 
@@ -19,12 +19,6 @@ def grid() -> tuple[np.ndarray, np.ndarray]:
     axis = (np.arange(SIZE) + 0.5) / SIZE * 2 - 1
     y, x = np.meshgrid(axis, axis, indexing="ij")
     return x, y
-
-
-def frame_of(height: int, width: int) -> np.ndarray:
-    frame = np.ones((height, width), bool)
-    frame[1:-1, 1:-1] = False
-    return frame
 
 
 def lowest_pass(plane: np.ndarray, seeds: np.ndarray, floor: float) -> np.ndarray:
@@ -56,7 +50,7 @@ def exact_barrier(plane: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 def test_barriers_are_those_of_all_ways(seed: int) -> None:
     random = np.random.default_rng(seed)
     plane = random.integers(0, 6, (9, 11)).astype(np.float32)
-    seeds = frame_of(*plane.shape) & (random.random(plane.shape) < 0.6)
+    seeds = frame_of(plane) & (random.random(plane.shape) < 0.6)
     exact, scanned = exact_barrier(plane, seeds), barrier_distance(plane, seeds, 6)
     # Scans remember one way to each pixel: on noise never less than the truth, mostly it, and hardly ever a step more.
     assert (scanned >= exact - 1e-6).all()
@@ -71,7 +65,7 @@ def test_a_ramp_is_as_far_as_it_rises_and_a_wall_as_it_is_high() -> None:
     assert np.allclose(barrier_distance(ramp, seeds, 2), ramp, atol=1e-6)
     walled = np.zeros((21, 21), np.float32)
     walled[5:16, 5:16], walled[8:13, 8:13] = 0.7, 0.0
-    found = barrier_distance(walled, frame_of(21, 21), 2)
+    found = barrier_distance(walled, frame_of(walled), 2)
     assert found[10, 10] == pytest.approx(0.7) and found[6, 6] == pytest.approx(0.7) and found[2, 2] == 0
     assert barrier_distance(walled, np.zeros((21, 21), bool), 1).min() > 1e6, "without seeds there is no way"
 
@@ -170,8 +164,11 @@ def test_white_of_the_backdrops_own_kind_is_a_hole_where_the_network_doubts_it()
     alpha = torch.from_numpy(np.where(disc, 0.97, 0.01)).float()
     inside = torch.from_numpy(hole)
     opened = with_even_holes(rgb, alpha, torch.where(inside, 0.8, alpha))
-    assert float(opened[inside].max()) < 0.05 and torch.equal(opened[~inside], alpha.clamp(max=1.0)[~inside])
+    assert float(opened[inside].max()) < 0.05 and torch.equal(opened[~inside], alpha[~inside])
     assert torch.equal(with_even_holes(rgb, alpha, alpha), alpha), "where it is sure white is white"
+    reaching = torch.from_numpy(disc & (x > 0.3))  # white of the object that runs out into the backdrop
+    alike = torch.where(reaching[..., None], 1.0, rgb)
+    assert torch.equal(with_even_holes(alike, alpha, torch.where(reaching, 0.6, alpha))[reaching], alpha[reaching])
     noisy = rgb + 0.02 * torch.randn(rgb.shape, generator=torch.Generator().manual_seed(0))
     assert torch.equal(with_even_holes(noisy, alpha, torch.where(inside, 0.8, alpha)), alpha), "a camera's white is not all one"
 

@@ -29,10 +29,8 @@ AROUND = 2  # pixels about what may be the object whose colours are not the back
 SEEN_THROUGH = 0.3  # share of a hole that must look like a smooth backdrop, or it is none
 LEAST_HOLE = 6  # pixels: smaller ones are left to others
 EVEN, EVEN_FRAME = 1.5 / 255, 0.5  # within this all of a backdrop is of one colour that no camera made, if so much of the frame is
-LARGE_HOLE, DOUBTED = (
-    0.004,
-    0.95,
-)  # share of the picture and mean probability of parts of that colour that are holes; others are white eyes, highlights
+LARGE_HOLE = 0.004  # share of the picture: smaller parts of that colour in the object are white eyes and highlights
+DOUBTED = 0.95  # mean probability in them from which white is the object's own
 BLUR = 8.0  # pixels over which the backdrop's colours are carried on
 LIGHTNESS, RED, BLUE = np.array([0.299, 0.587, 0.114], np.float32), 0.713, 0.564  # of ITU-R BT.601
 
@@ -71,8 +69,7 @@ def evidence_of(rgb: np.ndarray, chance: np.ndarray) -> np.ndarray:
     """As `backdrop_evidence`, looked at from one side."""
     from scipy.ndimage import binary_propagation, gaussian_filter, grey_erosion
 
-    outside, surely, frame = chance < OUTSIDE, chance < SURELY, np.ones_like(chance, bool)
-    frame[1:-1, 1:-1] = False
+    outside, surely, frame = chance < OUTSIDE, chance < SURELY, frame_of(chance)
     if outside.mean() < LEAST_AREA or outside[frame].mean() < LEAST_FRAME or not surely.any():
         return np.zeros_like(chance)
     picture = gaussian_filter(rgb, (NOISE, NOISE, 0))
@@ -110,8 +107,7 @@ def without_false_holes(rgb: Tensor, alpha: Tensor) -> Tensor:
     if not (sizes[1:] >= LEAST_HOLE).any() or ground.mean() < LEAST_AREA:
         return alpha
     picture = gaussian_filter(rgb.cpu().numpy(), (NOISE, NOISE, 0))
-    outside, frame = ground & (holes == 0), np.ones_like(ground)
-    frame[1:-1, 1:-1] = False
+    outside, frame = ground & (holes == 0), frame_of(ground)
     if outside[frame].mean() < LEAST_FRAME:
         return alpha
     steps = steps_to(picture, frame & outside)
@@ -125,7 +121,7 @@ def without_false_holes(rgb: Tensor, alpha: Tensor) -> Tensor:
 
 
 def with_even_holes(rgb: Tensor, alpha: Tensor, coarse: Tensor) -> Tensor:
-    """Open what has exactly the colour of a backdrop that is all of one, as the white of shops' pictures, inside the object too.
+    """Open what inside the object has exactly the colour of a backdrop that is all of one, as the white of shops' pictures.
 
     Args:
         rgb: (H, W, 3) 0..1.
@@ -137,8 +133,7 @@ def with_even_holes(rgb: Tensor, alpha: Tensor, coarse: Tensor) -> Tensor:
     """
     from scipy.ndimage import label, mean
 
-    picture, frame = rgb.cpu().numpy(), np.ones(alpha.shape, bool)
-    frame[1:-1, 1:-1] = False
+    picture, frame = rgb.cpu().numpy(), frame_of(alpha)
     backdrop = np.median(picture[frame], 0)
     same = np.abs(picture - backdrop).max(-1) < EVEN
     if same[frame].mean() < EVEN_FRAME:
@@ -146,8 +141,16 @@ def with_even_holes(rgb: Tensor, alpha: Tensor, coarse: Tensor) -> Tensor:
     parts, found = label(same)
     open_ = np.bincount(parts.reshape(-1), minlength=found + 1) >= LARGE_HOLE * same.size
     open_ &= np.asarray(mean(coarse.cpu().numpy(), parts, np.arange(found + 1))) < DOUBTED
+    open_[parts[frame]] = False  # what hangs together with the frame is left to others
     open_[0] = False
     return torch.where(torch.from_numpy(open_[parts]).to(alpha.device), alpha.clamp(max=OPENED), alpha)
+
+
+def frame_of(plane: np.ndarray | Tensor) -> np.ndarray:
+    """(H, W) bool: the outermost pixels of a plane (H, W)."""
+    frame = np.ones(plane.shape, bool)
+    frame[1:-1, 1:-1] = False
+    return frame
 
 
 def steps_to(picture: np.ndarray, seeds: np.ndarray) -> Steps:
