@@ -128,6 +128,13 @@ SABOTAGES = (
         "torch.sigmoid(blur((prior + STRENGTH * evidence)[None], SMOOTHING, (1, 2))[0])",
         "tests/priors/test_foreground.py",
     ),
+    Sabotage(
+        "another thing of the object's colours is the object's",
+        "priors/foreground.py",
+        "return without_doubted_parts(without_scraps(with_even_holes(small, found, torch.sigmoid(odds))), odds)",
+        "return without_scraps(with_even_holes(small, found, torch.sigmoid(odds)))",
+        "tests/priors/test_foreground.py",
+    ),
     Sabotage("the photo shines through walls", "ops/unseen.py", " * on_last(source, x, y, depth)", "", "tests/ops/test_unseen.py"),
     Sabotage(
         "what is known is fitted anyway",

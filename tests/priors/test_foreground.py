@@ -12,6 +12,7 @@ from img23d.priors.foreground import (
     ForegroundNetwork,
     certainty,
     coarse_alpha,
+    corrected,
     foreground_alpha,
     guided_coefficients,
     letterbox,
@@ -20,7 +21,7 @@ from img23d.priors.foreground import (
     sharpen,
 )
 from img23d.priors.foreground_closer import Part, part_about, with_closer
-from img23d.priors.foreground_colours import close_holes, weigh_colours, widen_holes, without_scraps
+from img23d.priors.foreground_colours import close_holes, weigh_colours, widen_holes, without_doubted_parts, without_scraps
 from img23d.training import foreground_scenes
 from img23d.training.cutouts import Cutouts, draw_object, photograph_object, read_cutouts, spread, write_cutouts
 from img23d.training.foreground_scenes import _paste, _paste_two, backdrop_alike, compose, cut_off
@@ -105,6 +106,31 @@ def test_scraps_go_and_parts_stay():
     assert torch.equal(kept[:, :34], coarse[:, :34]) and torch.equal(kept[20:], coarse[20:])
     assert float(kept[2:4, 35:37].max()) < 0.5
     assert torch.equal(without_scraps(torch.zeros(8, 8)), torch.zeros(8, 8))
+
+
+def test_what_stands_apart_stays_where_the_network_is_sure_of_it():
+    alpha, odds = torch.zeros(40, 60), torch.full((40, 60), -4.0)
+    for column, told in ((2, 3.0), (40, 2.5), (50, 0.5)):  # the largest part, a sure one and a doubted one
+        part = (slice(5, 30), slice(2, 30)) if column == 2 else (slice(5, 25), slice(column, column + 8))
+        alpha[part], odds[part] = 0.9, told
+    kept = without_doubted_parts(alpha, odds)
+    assert torch.equal(kept[:, :49], alpha[:, :49]) and float(kept[:, 49:].max()) < 0.5
+    assert torch.equal(without_doubted_parts(alpha, odds - 3)[:, :30], alpha[:, :30])  # something has to be the object
+    assert torch.equal(without_doubted_parts(torch.zeros(8, 8), torch.zeros(8, 8)), torch.zeros(8, 8))
+
+
+def test_another_thing_of_the_objects_colours_is_not_the_object():
+    rgb = 0.3 + 0.4 * torch.rand(96, 96, 1, generator=torch.Generator().manual_seed(3)).repeat(1, 1, 3)
+    odds = torch.full((96, 96), -4.0)
+    large, small = (slice(20, 70), slice(10, 50)), (slice(30, 60), slice(66, 88))
+    for part in (large, small):
+        rgb[part] = torch.tensor([0.8, 0.1, 0.1])
+    odds[large] = 4.0
+    for told, kept in ((0.5, False), (3.0, True)):
+        odds[small] = told
+        found = corrected(rgb, odds) > 0.5
+        assert float(found[large].float().mean()) > 0.95 and (float(found[small].float().mean()) > 0.9) == kept
+        assert kept or not found[small].any()
 
 
 def test_guided_model_finds_a_linear_relation():

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, interpolate, pad, pixel_shuffle, pix
 from img23d.errors import WeightsError
 from img23d.priors.backdrop import backdrop_evidence, with_even_holes, without_false_holes
 from img23d.priors.foreground_closer import part_about, with_closer
-from img23d.priors.foreground_colours import weigh_colours, without_scraps
+from img23d.priors.foreground_colours import weigh_colours, without_doubted_parts, without_scraps
 
 INPUT_SIZES = (192, 256)  # the smaller sees what belongs together, the larger what is thin
 WIDTHS = (24, 48, 96, 160)
@@ -174,12 +174,12 @@ def coarse_alpha(network: ForegroundNetwork, rgb: Tensor) -> Tensor:
 
 
 def corrected(rgb: Tensor, odds: Tensor) -> Tensor:
-    """(h, w) probability from log odds (h, w), corrected by backdrop and colours of the photo (H, W, 3), without small scraps."""
+    """(h, w) probability from log odds (h, w), corrected by backdrop and colours of the photo (H, W, 3), without other things."""
     mode = "area" if odds.shape[0] < rgb.shape[0] else "bilinear"
     small = interpolate(rgb.permute(2, 0, 1)[None], odds.shape, mode=mode)[0].permute(1, 2, 0)
     told = odds + backdrop_evidence(small, torch.sigmoid(odds))
     found = without_false_holes(small, weigh_colours(small, torch.sigmoid(told)))
-    return without_scraps(with_even_holes(small, found, torch.sigmoid(odds)))
+    return without_doubted_parts(without_scraps(with_even_holes(small, found, torch.sigmoid(odds))), odds)
 
 
 def odds_of(network: ForegroundNetwork, rgb: Tensor) -> Tensor:

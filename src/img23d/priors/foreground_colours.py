@@ -19,6 +19,7 @@ SUREST = 0.005  # the network's probabilities are taken for at least this and at
 CONSENT = 0.9  # probability above which a hole does not grow over a pixel
 SOLID = 0.85  # mean probability in a hole from which the network is right that there is none, whatever its colours
 CLEARLY = -1.0  # evidence, in log odds, of a colour that is the background's
+DOUBTED = 0.75  # mean log odds of the network's below which what stands apart from the largest part is something else
 SPREADS = 6.0  # a hole grows to so many times its area at most; what grows more has leaked into the object
 
 
@@ -139,3 +140,23 @@ def without_scraps(coarse: Tensor, share: float = 0.1) -> Tensor:
     small = area < share * area.max()
     small[0] = False
     return torch.where(small[place], coarse.clamp(max=0.02), coarse)
+
+
+def without_doubted_parts(alpha: Tensor, odds: Tensor) -> Tensor:
+    """Drop what stands apart from the largest part and was found by its colours alone: another thing of the object's colours.
+
+    Args:
+        alpha: (h, w) probability of foreground after the colours.
+        odds: (h, w) the network's log odds.
+
+    Returns:
+        (h, w); parts of which the network is in doubt fall below one half, the rest is unchanged.
+    """
+    from scipy.ndimage import label, mean
+
+    parts, count = label((alpha > 0.5).cpu().numpy())
+    if count < 2:
+        return alpha
+    doubted = np.concatenate([[False], np.asarray(mean(odds.cpu().numpy(), parts, np.arange(1, count + 1))) < DOUBTED])
+    doubted[1 + int(np.bincount(parts.reshape(-1))[1:].argmax())] = False
+    return torch.where(torch.from_numpy(doubted[parts]).to(alpha.device), alpha.clamp(max=0.02), alpha)
