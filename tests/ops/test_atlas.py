@@ -7,6 +7,7 @@ import trimesh
 from scipy import ndimage
 
 from img23d.errors import ConfigError
+from img23d.ops import atlas
 from img23d.ops.atlas import unwrap
 from img23d.ops.bake import texel_surface
 from img23d.scene import Mesh
@@ -89,3 +90,14 @@ def test_bad_input():
         unwrap(Mesh(torch.zeros(3, 3), torch.zeros(0, 3, dtype=torch.int64)), SIZE)
     with pytest.raises(ConfigError, match="no room"):
         unwrap(shape("box"), 16, 4)
+
+
+def test_an_atlas_is_destroyed_when_its_threads_sleep(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(atlas.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(atlas, "_finished", [])
+    for moment, kept in ((100.0, 1), (100.2, 2), (101.1, 2), (105.0, 1)):
+        now[0] = moment
+        unwrap(shape("box"), SIZE)
+        times = sorted({since for since, _ in atlas._finished})
+        assert len(times) == kept and times[-1] == moment and moment - times[0] <= atlas.ASLEEP

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,10 @@ FACES_PER_CHART = 600
 MIN_CHARTS = 16
 # Share of the asked size that is requested from the packer, which overshoots by about a fifth.
 PACKING_RESERVE = 0.8
+# An atlas that is destroyed tells its threads to end; one that is just falling asleep misses that, and both wait for ever. After so many
+# seconds all of them sleep.
+ASLEEP = 1.0
+_finished: list[tuple[float, Any]] = []  # when an atlas was finished, and the atlas
 
 
 def unwrap(mesh: Mesh, size: int, padding: int = 4) -> tuple[Tensor, Tensor]:
@@ -66,15 +72,26 @@ def _generate(vertices: np.ndarray, faces: np.ndarray, resolution: float, paddin
     packing.bilinear = True
     # Turning charts swaps u and v, which mirrors them; most viewers derive tangents that are wrong on mirrored charts.
     packing.rotate_charts = False
-    atlas = xatlas.Atlas()
     # xatlas drops faces whose area is about 0: unit size keeps small objects whole.
     scale = 1.0 / max(float(np.ptp(vertices, axis=0).max()), 1e-12)
     charts.max_chart_area *= scale**2
-    atlas.add_mesh((vertices * scale).astype(np.float32), faces.astype(np.uint32))
-    atlas.generate(charts, packing)
-    _, uv_faces, uv = atlas[0]
+    atlas = xatlas.Atlas()
+    try:
+        atlas.add_mesh((vertices * scale).astype(np.float32), faces.astype(np.uint32))
+        atlas.generate(charts, packing)
+        _, uv_faces, uv = atlas[0]
+    finally:
+        _destroy_later(atlas)
     extent = max(atlas.width, atlas.height)
     place = np.clip(uv.astype(np.float64) * (atlas.width, atlas.height) / extent, 0.0, 1.0)
     # xatlas keeps the winding with v upwards; in glTF v runs down.
     place[:, 1] = 1.0 - place[:, 1]
     return place, uv_faces.astype(np.int64).reshape(-1, 3), extent
+
+
+def _destroy_later(atlas: Any) -> None:
+    """Keep an atlas until its threads sleep, and destroy those of before whose threads do."""
+    now = time.monotonic()
+    while _finished and now - _finished[0][0] > ASLEEP:
+        _finished.pop(0)
+    _finished.append((now, atlas))
