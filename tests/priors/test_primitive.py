@@ -305,6 +305,18 @@ def test_the_search_for_a_box_does_not_stop_on_the_way(turn, half, elevation, di
     assert overlap > least and found.half == pytest.approx(half, abs=0.04)
 
 
+def test_a_box_is_found_from_a_poor_guess():
+    """A simplex alone ends at an overlap of .968, at a box that shares half of its volume with the true one."""
+    box = Cuboid((0.0, 0.0), (0.52, 0.58, 0.18), math.radians(73.0), math.radians(19.0), 3.0)
+    mask = torch.nn.functional.interpolate(torch.from_numpy(outline_of_box(box)).float()[None, None], scale_factor=2.0)[0, 0]
+    depth = 0.8 * float(box.corners()[:, 2].max() - box.corners()[:, 2].min())
+    found, overlap = find_cuboid(mask, math.radians(14.0), 2.6, False, depth)
+    points = frame.ray_points(box.distance, 32, torch.linspace(-1, 1, 32))
+    true, ours = (cuboid_distance(solid, points, 0.0)[0] < 0 for solid in (box, found))
+    assert overlap > 0.998
+    assert float((true & ours).sum() / (true | ours).sum()) > 0.95
+
+
 def test_a_box_takes_the_place_of_the_networks_bulging_one():
     shown = show_box(BOX, SIZE)
     mask = shown.solid.float()
