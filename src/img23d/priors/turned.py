@@ -29,7 +29,9 @@ WALL = 0.07  # usual thickness of a hollow thing's wall, of its radius
 FLAT, FLAT_WALL, THINNER = 0.4, 0.05, 4 / 7  # of the radius: height and walls of plates; how much thinner than others those may be
 JUDGED = 0.07  # half-widths: least thickness of walls while a solid is sought and judged, or presets would not agree about what is turned
 COST_OF_SHARE = 100.0  # degrees for all of the silhouette: what shows a hundredth less must look a degree more alike
-COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that shows most of the silhouette, and four times for 20
+COST_OF_TILT = 10.0  # degrees for a tilt by 10 degrees from the elevation that silhouette and network agree on, and four times for 20
+COST_OF_WAY = 0.5  # degrees for another distance than the outline's, or single pixels would decide
+AS_MUCH, BETWEEN = 0.004, 8  # of the silhouette: what shows less than that less shows as much; elevations looked at between two
 ALIKE = 0.5  # degrees: a lid and an opening that look so alike are told apart by the network's own solid
 EMPTY = 0.9  # share of the cavity in which that must be empty: to hollow out what is solid does more harm than a lid on what is hollow
 TILTS, NEARER = (6.0, 3.0, 1.5), 1.25  # degrees, and times as near: steps of the search
@@ -65,11 +67,12 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     axis, ends = find_axis(outside, said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known)
     if ends.share < LEAST_SHARE:
         return None
-    outline, small = axis.elevation, halved(said)
-    axis, (lid, opening) = most_alike(small, outside, axis, outline, COARSE, TILTS, not fov_known)
+    axis, small = nearest_told(said, outside, axis), halved(said)
+    settled = axis.elevation
+    axis, (lid, opening) = most_alike(small, outside, axis, settled, COARSE, TILTS, not fov_known)
     if min(lid.apart, opening.apart) > TURNED + HOPELESS:
         return None
-    axis, (lid, opening) = most_alike(said, outside, axis, outline, EXACT, LAST_TILTS, False)
+    axis, (lid, opening) = most_alike(said, outside, axis, settled, EXACT, LAST_TILTS, False)
     found = more_likely(said, lid, opening)
     if found.share < LEAST_SHARE or found.apart + UNSHOWN * (1 - found.share) > TURNED:
         return None
@@ -80,6 +83,23 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart, True)
 
 
+def nearest_told(said: Prediction, outside: Tensor, axis: Axis) -> Axis:
+    """The axis seen from the elevation nearest to the network's from which it shows as much of the silhouette.
+
+    From many degrees of elevations an outline shows the same but for single pixels, and which of them shows most is chance.
+    """
+
+    def share(axis: Axis) -> float:
+        return coverage(largest_revolution(outside, axis), axis, said.mask, EXACT).share
+
+    least = share(axis) - AS_MUCH
+    for part in range(BETWEEN, 0, -1):
+        moved = axis._replace(elevation=axis.elevation + (said.elevation - axis.elevation) * part / BETWEEN)
+        if share(moved) >= least:
+            return moved
+    return axis
+
+
 def usual_wall(profile: Profile, thinnest: float) -> float:
     """How thick the wall of something hollow usually is, half-widths; as thick as a cup's a plate would hardly be hollow."""
     flat = profile.high - profile.low < FLAT * profile.radius
@@ -87,7 +107,7 @@ def usual_wall(profile: Profile, thinnest: float) -> float:
 
 
 def most_alike(
-    said: Prediction, outside: Tensor, axis: Axis, outline: float, fineness: tuple[int, int], tilts: tuple[float, ...], nearer: bool
+    said: Prediction, outside: Tensor, axis: Axis, settled: float, fineness: tuple[int, int], tilts: tuple[float, ...], nearer: bool
 ) -> tuple[Axis, tuple[Trial, Trial]]:
     """The axis near a first one about which the solid looks most as the network says, without showing much less of the silhouette.
 
@@ -95,7 +115,7 @@ def most_alike(
         said: the network's answer, in full or halved.
         outside: (S, S) signed distance to the full silhouette's edge.
         axis: where the search begins.
-        outline: the elevation that shows most of the silhouette, radians.
+        settled: the elevation from which tilts are counted, radians.
         fineness: of the solids that are tried.
         tilts: steps of the search, degrees.
         nearer: whether the camera may also be nearer or farther.
@@ -109,13 +129,14 @@ def most_alike(
         if axis not in tried:
             tried[axis] = lid_and_opening(said, outside, axis, fineness, JUDGED)
         found = min(tried[axis], key=lambda trial: trial.apart)
-        tilt = math.degrees(axis.elevation - outline) / 10.0
+        tilt = math.degrees(axis.elevation - settled) / 10.0
         return found.apart - COST_OF_SHARE * found.share + COST_OF_TILT * tilt**2
 
     for tilt in tilts:
         axis = min((axis._replace(elevation=axis.elevation + k * math.radians(tilt)) for k in (0, -1, 1)), key=cost)
     if nearer:
-        axis = min((axis._replace(distance=axis.distance * factor) for factor in (1.0, NEARER, 1 / NEARER)), key=cost)
+        moved = [axis._replace(distance=axis.distance * factor) for factor in (NEARER, 1 / NEARER)]
+        axis = min([axis, *moved], key=lambda other: cost(other) + COST_OF_WAY * (other is not axis))
     return axis, tried[axis]
 
 

@@ -18,7 +18,7 @@ from img23d.scene import Cameras, ShapePrior, Views
 from img23d.stages.cameras import chosen_elevation, fitted_camera, upsample_map
 from img23d.stages.context import Context
 
-VERSION = 28
+VERSION = 29
 FARTHEST = 2.0  # times the guessed farthest depth: what a disparity map may make of a point
 GUESS_SIZE = 128
 GIVEN_CONFIDENCE = 0.9

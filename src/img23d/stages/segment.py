@@ -19,7 +19,7 @@ from img23d.scene import Views
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages.context import Context
 
-VERSION = 13
+VERSION = 14
 DEFAULT_FOV_DEG = 40.0
 SMALLEST_OBJECT = 16
 PLAIN = 0.02  # darkest to brightest, of 1: what differs by less is noise
