@@ -24,6 +24,14 @@ def half_known(ball):
     return prior
 
 
+def test_a_guessed_handle_leaves_the_cup_known(ball):
+    prior = ball.prior(0.5, resolution=64)
+    handle = torch.linspace(-1, 1, 64) > 0.2  # a fifth of the solid
+    cup = replace(prior, confidence=torch.where(handle, 0.3, 0.9).expand_as(prior.sdf).clone())
+    assert float(cup.confidence[cup.sdf < 0].mean()) < 0.8 and cup.known
+    assert not replace(prior, confidence=torch.full_like(prior.sdf, 0.8)).known
+
+
 @pytest.mark.parametrize("options", [QUICK, CLOUD])
 def test_what_is_known_for_sure_stays_as_it_is_in_full_resolution(ball, context, options):
     prior = half_known(ball)

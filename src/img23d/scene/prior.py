@@ -9,7 +9,7 @@ from torch import Tensor
 
 from img23d.scene.shapes import check_shape
 
-KNOWN = 0.85  # mean confidence inside of the solid
+KNOWN, MOST = 0.85, 0.5  # confidence from which a place is known, and share of the solid that has to be
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,12 @@ class ShapePrior:
 
     @property
     def known(self) -> bool:
-        """Whether the solid is known rather than guessed, as a box or a solid of revolution that photo and network agree on."""
+        """Whether the solid is known rather than guessed, as a box or a solid of revolution that photo and network agree on.
+
+        Its handles and spouts may be guessed. By the mean of the confidence a cup with thin walls and a large handle would be no cup.
+        """
         inside = self.sdf < 0
-        return bool(inside.any()) and float(self.confidence[inside].mean()) > KNOWN
+        return bool(inside.any()) and float((self.confidence[inside] > KNOWN).float().mean()) > MOST
 
     def to(self, device: torch.device | str) -> ShapePrior:
         """The same prior on another device."""
