@@ -204,6 +204,23 @@ SABOTAGES = (
         "FLAT_WALL, THINNER = 0.0,",
         "tests/priors/test_primitive.py",
     ),
+    Sabotage(
+        "a box is not followed to its place",
+        "priors/cuboid.py",
+        "STEPS, ROUNDS, POLISHED = 20,",
+        "STEPS, ROUNDS, POLISHED = 1,",
+        "tests/priors/test_primitive.py",
+    ),
+    Sabotage(
+        "tilts are counted from single pixels",
+        "priors/turned.py",
+        "AS_MUCH, BETWEEN = 0.004,",
+        "AS_MUCH, BETWEEN = -1.0,",
+        "tests/priors/test_primitive.py",
+    ),
+    Sabotage(
+        "a guessed handle makes a cup unknown", "scene/prior.py", "MOST = 0.85, 0.5", "MOST = 0.85, 0.9", "tests/stages/test_coarse.py"
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from img23d.priors.profile import PROFILE, Profile, rays_about, seen_along_rays,
 from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
 from img23d.priors.shown import BINS, Candidate, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
-from img23d.priors.turned import BLURRED, JUDGED, turned_candidate, usual_wall, with_height
+from img23d.priors.turned import BLURRED, JUDGED, nearest_told, turned_candidate, usual_wall, with_height
 
 SIZE, THIN = 128, 0.06
 CUP = Axis(math.radians(22.0), 0.0, 4.0)
@@ -191,6 +191,18 @@ def test_the_last_steps_of_the_search_see_the_picture_in_full(true, guess, apart
     found = found_dish(true, guess, JUDGED)
     assert found is not None and found.apart < apart
     assert math.degrees(found.elevation) == pytest.approx(true, abs=1.0)
+
+
+def test_where_the_outline_tells_no_elevation_the_networks_counts():
+    """A ball looks alike from everywhere, a cup does not."""
+    shown = cup(False)[1]
+    line = frame.pixel_axis(SIZE)
+    ball = torch.sigmoid((0.6 - torch.hypot(line[None], line[:, None])) * SIZE / 2)
+    for mask, said, lowest, highest in ((ball, 30.0, 29.9, 30.1), (soft(shown), 60.0, 21.9, 30.0)):
+        answer = told(shown, mask, math.radians(said), 2 * math.atan(1 / CUP.distance))
+        found = nearest_told(answer, silhouette_distance(mask), CUP)
+        assert lowest < math.degrees(found.elevation) < highest
+        assert found._replace(elevation=CUP.elevation) == CUP
 
 
 def test_how_thick_walls_shall_be_decides_nothing_but_that():
