@@ -13,7 +13,7 @@ from img23d.priors.cuboid import outline as outline_of_box
 from img23d.priors.embedded import Prediction
 from img23d.priors.primitive import box_candidate, show_box, simplified
 from img23d.priors.profile import PROFILE, Profile, rays_about, seen_along_rays, show, turned_profile
-from img23d.priors.revolution import REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
+from img23d.priors.revolution import EXACT, REACH, WIDEST, Axis, Coverage, coverage, cylindrical, find_axis, largest_revolution, outline
 from img23d.priors.shown import BINS, Candidate, Shown, fine_depths
 from img23d.priors.solid import silhouette_distance
 from img23d.priors.turned import BLURRED, JUDGED, nearest_told, turned_candidate, usual_wall, with_height
@@ -200,7 +200,9 @@ def test_where_the_outline_tells_no_elevation_the_networks_counts():
     ball = torch.sigmoid((0.6 - torch.hypot(line[None], line[:, None])) * SIZE / 2)
     for mask, said, lowest, highest in ((ball, 30.0, 29.9, 30.1), (soft(shown), 60.0, 21.9, 30.0)):
         answer = told(shown, mask, math.radians(said), 2 * math.atan(1 / CUP.distance))
-        found = nearest_told(answer, silhouette_distance(mask), CUP)
+        outside = silhouette_distance(mask)
+        share = coverage(largest_revolution(outside, CUP), CUP, mask, EXACT).share
+        found = nearest_told(answer, outside, CUP, share)
         assert lowest < math.degrees(found.elevation) < highest
         assert found._replace(elevation=CUP.elevation) == CUP
 

@@ -16,7 +16,7 @@ from torch import Tensor
 Array = NDArray[np.float64]
 SIZE = 64  # pixels along each side in which outlines are compared
 STARTS, KEPT = 9, 5  # turns tried about the upright axis, and how many boxes are followed from there
-STEPS, ROUNDS, POLISHED = 20, 400, 2  # how far: steps of least squares, rounds of the simplex, and how often that starts anew
+STEPS, ROUNDS, POLISHED = 20, 400, 2  # how far: steps of least squares, rounds of the simplex, and how often that is started
 HOPELESS = 0.95  # of overlap: what is no more like a box after least squares is not looked at longer
 FAR_OFF = 0.004  # what 10 degrees of elevation, a field of view half as wide again, or a depth a third off cost of overlap
 # Of the numbers of `find_cuboid`: x, y, logarithms of half width, height and depth, turn, tilt, logarithm of the distance.
@@ -101,10 +101,11 @@ def find_cuboid(mask: Tensor, elevation: float, distance: float, distance_known:
         return np.concatenate([apart, math.sqrt(FAR_OFF) * unusual(box, numbers)])
 
     def slopes(numbers: Array) -> Array:
+        # scipy's own steps are shares of the numbers, which may be 0: smaller than any pixel tells
         return np.stack([(residuals(numbers + step) - residuals(numbers - step)) / (2 * step.sum()) for step in np.diag(DIFFERENCES)], 1)
 
     starts = sorted(first_guesses(centre, wide, tall, elevation), key=loss)
-    # Outlines are told apart by single pixels: a simplex alone stops long before it has reached the box, and its valley is not the best.
+    # Outlines are told apart by single pixels: a simplex alone may stop long before it has reached the box.
     found = [least_squares(residuals, start, slopes, x_scale=USUAL, max_nfev=STEPS).x for start in starts[:KEPT]]
     best = min(found, key=loss)
     for _ in range(POLISHED if overlap(outline(box_of(best)), small) > HOPELESS else 0):

@@ -67,7 +67,7 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     axis, ends = find_axis(outside, said.mask, said.elevation, 1.0 / math.tan(said.fov / 2), fov_known)
     if ends.share < LEAST_SHARE:
         return None
-    axis, small = nearest_told(said, outside, axis), halved(said)
+    axis, small = nearest_told(said, outside, axis, ends.share), halved(said)
     settled = axis.elevation
     axis, (lid, opening) = most_alike(small, outside, axis, settled, COARSE, TILTS, not fov_known)
     if min(lid.apart, opening.apart) > TURNED + HOPELESS:
@@ -83,19 +83,20 @@ def turned_candidate(said: Prediction, fov_known: bool, thinnest: float = 0.0) -
     return Candidate(shown, volume, partial(at_points, profile), axis.elevation, axis.distance, found.apart, True)
 
 
-def nearest_told(said: Prediction, outside: Tensor, axis: Axis) -> Axis:
+def nearest_told(said: Prediction, outside: Tensor, axis: Axis, share: float) -> Axis:
     """The axis seen from the elevation nearest to the network's from which it shows as much of the silhouette.
 
     From many degrees of elevations an outline shows the same but for single pixels, and which of them shows most is chance.
+
+    Args:
+        said: the network's answer.
+        outside: (S, S) signed distance to the silhouette's edge.
+        axis: the outline's own.
+        share: of the silhouette that it shows.
     """
-
-    def share(axis: Axis) -> float:
-        return coverage(largest_revolution(outside, axis), axis, said.mask, EXACT).share
-
-    least = share(axis) - AS_MUCH
     for part in range(BETWEEN, 0, -1):
         moved = axis._replace(elevation=axis.elevation + (said.elevation - axis.elevation) * part / BETWEEN)
-        if share(moved) >= least:
+        if coverage(largest_revolution(outside, moved), moved, said.mask, EXACT).share >= share - AS_MUCH:
             return moved
     return axis
 
