@@ -15,7 +15,7 @@ from img23d.ops.topology import components, euler_characteristic, is_closed, is_
 from img23d.scene import Mesh
 from img23d.scene.cameras import orbit_degrees
 from img23d.stages import refine as refine_module
-from img23d.stages import refine_cubes
+from img23d.stages import refine_cubes, refine_tets
 from img23d.stages.refine import refine
 from img23d.stages.refine_grid import HeldField, field_sdf, finer_for_thin, with_thin_parts
 from img23d.stages.refine_tets import start
@@ -41,6 +41,53 @@ def test_what_the_field_knows_for_sure_is_held(ball, context):
         across = mesh.vertices[(mesh.vertices[:, 1].abs() < 0.1) & (mesh.vertices[:, 2].abs() < 0.1)]
         grown += [float((side.norm(dim=-1) - 0.54).abs().median()) for side in (across[across[:, 0] < -0.3], across[across[:, 0] > 0.3])]
     assert grown[0] < 0.001 and min(grown[1:]) > 0.0025
+
+
+def half_known(radius):
+    """A ball whose left half, and a little more, is known for sure."""
+    steps = torch.linspace(-1, 1, 48)
+    z, y, x = torch.meshgrid(steps, steps, steps, indexing="ij")
+    sdf = (x.square() + y.square() + z.square()).sqrt() - radius
+    return FrozenGrid(sdf, torch.full((3, 4, 4, 4), 0.5), known=(steps < 0.1).expand(48, 48, 48))
+
+
+def test_what_lies_still_and_what_moves_are_the_whole_surface(context):
+    state = start(Sphere(0.6), Refine(resolution=16), context)
+    torch.manual_seed(0)
+    state.offset = 0.3 * torch.randn_like(state.offset)
+    state.free = state.free & (state.vertices()[:, 0] > 0.2)
+    moving, still, share, inside = state.parted(context)
+    first, second, _ = moving.surface(moving.sdf(), context)
+    parts = torch.cat([first[second], still.vertices[still.faces]])
+    vertices, faces, _ = state.surface(state.sdf(), context)
+    whole = vertices[faces]
+    assert 0 < share < 0.6 and share == pytest.approx(len(second) / len(faces))
+    assert torch.equal(sorted_rows(parts), sorted_rows(whole)) and torch.equal(moving.vertices(), state.vertices()[inside])
+    assert set(moving.free.tolist()) == {True, False} and int(moving.free.sum()) == int(state.free.sum())
+
+
+def sorted_rows(corners):
+    """(F, 9) corners of faces in an order of their own."""
+    rows = sorted(corners.reshape(-1, 9).tolist())
+    return torch.tensor(rows)
+
+
+def test_leaving_out_what_lies_still_hardly_changes_what_moves(ball, context, monkeypatch):
+    """The photo's ball is larger than the known one: the other half grows as much with the known one in the loop as without."""
+    options = replace(QUICK, steps=16, learning_rate=0.004, anchor=Ramp(0.05, 0.05), smooth=0, smooth_unseen=0, relief=0)
+    made = []
+    for few in (refine_tets.FEW_STILL, 2.0):
+        monkeypatch.setattr(refine_tets, "FEW_STILL", few)
+        with repeatable(context.device):
+            made.append(refine(ball.views(96), half_known(0.54), options, context))
+    quick, slow = made
+    assert is_closed_manifold(quick) and abs(len(quick.faces) - len(slow.faces)) < 0.005 * len(slow.faces)
+    free = quick.vertices[quick.vertices[:, 0] > 0.12]
+    nearest = torch.cdist(free, slow.vertices).argmin(1)
+    apart = (free.norm(dim=-1) - slow.vertices[nearest].norm(dim=-1)).abs()
+    grown = [float((mesh.vertices.norm(dim=-1) - 0.54)[mesh.vertices[:, 0] > 0.3].mean()) for mesh in made]
+    assert grown[1] > 0.001 and grown[0] == pytest.approx(grown[1], rel=0.1)
+    assert float(apart.quantile(0.99)) < 0.0006
 
 
 def test_nothing_is_drawn_for_what_is_known_all_round_and_it_stays_as_it_would(ball, context, monkeypatch):

@@ -34,9 +34,10 @@ def silhouette_edges(points: Tensor, faces: Tensor, table: EdgeTable | None = No
     Args:
         points: (V, N, 3) projected vertices: x, y image fractions and z-depth. Faces that the rasteriser leaves out do not count.
         faces: (F, 3) int64, in any winding.
-        table: `edge_table` of the faces, when already known.
+        table: `edge_table` of the faces, when already known, or of the first of them, when the others have no edges that matter.
     """
     low, high, group, order, sign = edge_table(faces, points.shape[1]) if table is None else table
+    faces = faces[: len(order) // 3]
     corners, face = [corner.contiguous() for corner in faces.unbind(1)], order % max(len(faces), 1)
     sign = sign.to(points.dtype)
     found = []

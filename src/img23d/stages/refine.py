@@ -9,6 +9,7 @@ Reference: Shen et al., Deep Marching Tetrahedra (2021) and Flexible Isosurface 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,7 +41,7 @@ from img23d.stages.guide import FINER, Guide, draw_mesh
 from img23d.stages.observe import joined
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
-VERSION = 10
+VERSION = 11
 Pull = Callable[[Mesh, EdgeTable, float, torch.Generator], Tensor]
 """A mesh, its edges, the fraction of the steps that are done and a source of randomness to a loss."""
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
@@ -109,38 +110,45 @@ def optimize(
     size = picture_size(views, options) if begin or not options.subdivisions else max(32, options.image_size // 2)
     size = min(size, views.mask.shape[-1])
     observed = smaller(views, size) if drawn is None else joined(views, drawn, size)
-    edges = state.edges()
+    moving, still, share, inside = free_to_move(state, field).parted(context)
+    edges = moving.edges()
     generator = context.generator()
-    optimizer = opened(state, field, begin, until, options)
+    optimizer = opened(moving, begin, until, options)
     for step in range(until if all_frozen(optimizer.param_groups) else begin, until):
         now = step / max(1, options.steps - 1)
         chosen = pick_views(observed, len(views), generator)
-        sdf = state.sdf()
-        vertices, faces, uneven = state.surface(sdf, context)
+        sdf = moving.sdf()
+        vertices, faces, uneven = moving.surface(sdf, context)
+        if len(faces) == 0 and len(still.faces):
+            break
         if len(faces) == 0:
             raise FitError("the surface vanished during refine", "--set refine.learning_rate=0.001")
         table = edge_table(faces, len(vertices))
-        seen = render(Mesh(vertices, faces), chosen.cameras, size, size, context.rasterizer, table=table).views
+        mesh = with_still(vertices, faces, still)
+        seen = render(mesh, chosen.cameras, size, size, context.rasterizer, table=table).views
         loss = (
             difference(seen, chosen, options, now, drawn_weight)
-            + options.normal_consistency.at(now) * normal_consistency(vertices, faces, table)
+            # means over the whole surface, of which what lies still has no gradient
+            + share * options.normal_consistency.at(now) * normal_consistency(vertices, faces, table)
             # lengths in units of the grid: the same weights at every resolution
-            + options.coherence.at(now) * incoherence(state, edges)
-            + options.sdf_sign.at(now) * sdf_sign_regularizer(sdf / state.spacing, edges)
+            + share * options.coherence.at(now) * incoherence(moving, edges)
+            + share * options.sdf_sign.at(now) * sdf_sign_regularizer(sdf / state.spacing, edges)
             # what no view sees stays where the field put it
-            + options.anchor.at(now) * (field.sdf(vertices) / (4 * state.spacing)).square().mean()
+            + share * options.anchor.at(now) * (field.sdf(vertices) / (4 * state.spacing)).square().mean()
             # what one surface can be drawn by in many ways is drawn by even faces
             + uneven
         )
         if pull is not None:
-            loss = loss + pull(Mesh(vertices, faces), table, now, generator)
+            loss = loss + pull(mesh, table, now, generator)
         optimizer.zero_grad()
         loss.backward()
-        calm(optimizer.param_groups)
+        calm(optimizer.param_groups, share)
         optimizer.step()
-        context.progress((step + 1) / options.steps, f"{len(faces)} faces")
+        context.progress((step + 1) / options.steps, f"{len(mesh.faces)} faces")
     for group in optimizer.param_groups:
         group["params"][0].requires_grad_(False)
+    if share < 1:
+        state.change[inside], state.offset[inside] = moving.change, moving.offset
     return until
 
 
@@ -163,14 +171,23 @@ def difference(seen: Views, chosen: Views, options: Refine, now: float, last: fl
     )
 
 
-def opened(state: DeformableGrid, field: SdfField, begin: int, until: int, options: Refine) -> Adam:
-    """The optimizer of a part of the schedule, with what it learns made ready and what must stay frozen."""
+def free_to_move(state: DeformableGrid, field: SdfField) -> DeformableGrid:
+    """The grid, sharing what it learns, with less freedom where the field is to stay as it is."""
+    if not isinstance(field, HeldField):
+        return state
+    return replace(state, free=state.free & ~field.held(state.vertices(), 2 * state.spacing))  # type: ignore[type-var]
+
+
+def with_still(vertices: Tensor, faces: Tensor, still: Mesh) -> Mesh:
+    """The moving surface, (M, 3) and (F, 3), followed by the still one."""
+    if not len(still.faces):
+        return Mesh(vertices, faces)
+    return Mesh(torch.cat([vertices, still.vertices]), torch.cat([faces, still.faces + len(vertices)]))
+
+
+def opened(state: DeformableGrid, begin: int, until: int, options: Refine) -> Adam:
+    """The optimizer of a part of the schedule, with what it learns made ready."""
     learnt = state.learnt(options, 0.5 ** (begin > 0))
-    if isinstance(field, HeldField):
-        held = field.held(state.vertices().detach(), 2 * state.spacing)
-        for group in learnt:
-            if group["params"][0] is state.change or group["params"][0] is state.offset:
-                group["frozen"] = group["frozen"] | held
     for group in learnt:
         group["params"][0].requires_grad_(True)
     return Adam(learnt, (0.8, 0.95), until - begin, options.learning_rate * 0.05)
@@ -191,17 +208,18 @@ def pulling(guide: Guide, field: Any, context: Context) -> Pull:
     return pull
 
 
-def calm(groups: list[dict[str, Any]]) -> None:
+def calm(groups: list[dict[str, Any]], share: float) -> None:
     """Hold what is frozen, and let only gradients that stand out take a full step.
 
-    Adam turns the faintest gradient into a full step; where only regularisers pull, that grows lumps.
+    Adam turns the faintest gradient into a full step; where only regularisers pull, that grows lumps. What stands out does so from
+    the whole grid, of which these are a ``share``.
     """
     gradients = [group["params"][0].grad for group in groups]
     for group, gradient in zip(groups, gradients):
         gradient[group["frozen"]] = 0
     sizes = torch.stack([gradient.square().mean().sqrt() for gradient in gradients]).tolist()  # asks an accelerator only once
     for group, size in zip(groups, sizes):
-        group["eps"] = size * CALM + 1e-12
+        group["eps"] = size * share**0.5 * CALM + 1e-12
 
 
 def finished(state: DeformableGrid, views: Views, field: SdfField, options: Refine, context: Context, share: float) -> Mesh:

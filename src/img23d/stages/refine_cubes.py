@@ -18,7 +18,7 @@ from img23d.ops.band import surface_band
 from img23d.ops.cubegrid import CubeLinks, cube_grid, cube_links, subdivide_cubes
 from img23d.ops.flexicubes import CubeWeights, flexicubes
 from img23d.stages.context import Context
-from img23d.stages.refine_grid import BAND_RINGS, NEAR, field_sdf, finer_for_thin, on_cube
+from img23d.stages.refine_grid import BAND_RINGS, NEAR, Parted, field_sdf, finer_for_thin, on_cube
 
 FINER = 1.5  # a cell of the tetrahedral grid has four times the faces of a cube; in fours round a midpoint they are as many then
 REACH = 0.8  # of half a cube
@@ -71,6 +71,10 @@ class DeformableCubes:
             {"params": [self.offset], "lr": options.offset_learning_rate, "frozen": ~self.free},
             {"params": [self.weights], "lr": WEIGHT_RATE, "frozen": torch.zeros_like(self.cubes[:, 0], dtype=torch.bool)},
         ]
+
+    def parted(self, context: Context) -> Parted:
+        """All of it: a dual surface's faces join cubes, and those that join a moving and a still one would belong to neither part."""
+        return Parted.whole(self)
 
     @torch.no_grad()
     def subdivided(self, field: SdfField, context: Context) -> DeformableCubes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from img23d.fields.grid import FrozenGrid, SdfField
 from img23d.ops.necks import necks
 from img23d.ops.strands import Balls, ball_distance, drawn_in, large_parts, lost_strands
 from img23d.ops.volume import sample_volume, volume_points
-from img23d.scene import Views
+from img23d.scene import Mesh, Views
 from img23d.stages.context import Context
 
 BAND_RINGS = 2
@@ -59,9 +59,37 @@ class DeformableGrid(Protocol):
         """Adam's groups of what is learnt, each with ``frozen``, the rows that stay."""
         ...
 
+    def parted(self, context: Context) -> Parted:
+        """What may move of the grid, apart from the rest."""
+        ...
+
     def subdivided(self, field: SdfField, context: Context) -> DeformableGrid:
         """The part of the grid round the surface, split in eight, where it is now."""
         ...
+
+
+class Parted(NamedTuple):
+    """What may move of a grid, and the surface of the rest, which is found only once: most of a cup is known, and only its handle moves.
+
+    The two surfaces meet vertex by vertex but share none, and the outline of what lies still is not antialiased; what moves hardly
+    notices either.
+
+    Args:
+        moving: the cells with a vertex that may move.
+        still: the surface of the others.
+        share: of the whole surface's faces that ``moving`` has.
+        inside: (N,) bool, which of the whole grid's vertices ``moving`` has.
+    """
+
+    moving: DeformableGrid
+    still: Mesh
+    share: float
+    inside: Tensor
+
+    @staticmethod
+    def whole(grid: DeformableGrid) -> Parted:
+        """All of a grid."""
+        return Parted(grid, Mesh(grid.offset.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long)), 1.0, torch.ones_like(grid.free))
 
 
 @torch.no_grad()

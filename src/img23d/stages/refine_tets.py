@@ -16,11 +16,12 @@ from img23d.errors import FitError
 from img23d.fields.grid import SdfField
 from img23d.ops.band import surface_band
 from img23d.ops.tetgrid import GridEdges, grid_edges, tet_grid
-from img23d.scene import TetGrid
+from img23d.scene import Mesh, TetGrid
 from img23d.stages.context import Context
-from img23d.stages.refine_grid import BAND_RINGS, NEAR, field_sdf, finer_for_thin, on_cube
+from img23d.stages.refine_grid import BAND_RINGS, NEAR, Parted, field_sdf, finer_for_thin, on_cube
 
 REACH = 0.4  # of half a grid cell
+FEW_STILL = 0.25  # of the faces: fewer that lie still are not worth the seam
 
 
 @dataclass
@@ -65,6 +66,20 @@ class DeformableTets:
         ]
 
     @torch.no_grad()
+    def parted(self, context: Context) -> Parted:
+        """The tets with a vertex that may move, where the surface of the others is worth leaving out."""
+        moves = self.free[self.grid.tets].any(1)
+        corners, faces, _ = context.tetrahedra.marching_tetrahedra(self.vertices(), self.grid.tets[~moves], self.sdf())
+        count = len(self.surface(self.sdf(), context)[1])
+        if len(faces) == count or len(faces) < FEW_STILL * count:
+            return Parted.whole(self)
+        grid, inside = cut(self.grid, moves)
+        first, change, offset = (part[inside] for part in (self.start, self.change, self.offset))
+        links = grid_edges(grid.tets, len(grid.vertices))
+        moving = DeformableTets(grid, links, first, change, offset, self.spacing, self.free[inside])
+        return Parted(moving, Mesh(corners, faces), 1 - len(faces) / count, inside)
+
+    @torch.no_grad()
     def subdivided(self, field: SdfField, context: Context) -> DeformableTets:
         """Split the tets round the surface in eight, where they are now. Reference: DMTet section 3.1.2."""
         moved, sdf = TetGrid(self.vertices(), self.grid.tets), self.sdf()
@@ -91,6 +106,13 @@ def start(field: SdfField, options: Refine, context: Context) -> DeformableTets:
     return in_band(grid, sdf, torch.zeros_like(sdf), 1.0 / resolution)
 
 
+def cut(grid: TetGrid, tets: Tensor) -> tuple[TetGrid, Tensor]:
+    """The grid of some of its tets (T,) bool, and which of its vertices (N,) bool those have."""
+    used = torch.zeros(len(grid.vertices), dtype=torch.bool, device=tets.device)
+    used[grid.tets[tets].reshape(-1)] = True
+    return TetGrid(grid.vertices[used], (torch.cumsum(used, 0) - 1)[grid.tets[tets]]), used
+
+
 def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, spacing: float, rim: Tensor | None = None) -> DeformableTets:
     """Keep the tets near the surface; the vertices on the band's own rim are frozen, so that the surface cannot leave it.
 
@@ -99,9 +121,6 @@ def in_band(grid: TetGrid, sdf: Tensor, change: Tensor, spacing: float, rim: Ten
     band = surface_band(grid.tets, sdf + change, BAND_RINGS, NEAR * spacing)
     inner = ~on_cube(grid.vertices) if rim is None else ~(on_cube(grid.vertices) | rim)
     inner[grid.tets[~band].reshape(-1)] = False
-    used = torch.zeros_like(inner)
-    used[grid.tets[band].reshape(-1)] = True
-    number = torch.cumsum(used, 0) - 1
-    kept = TetGrid(grid.vertices[used], number[grid.tets[band]])
+    kept, used = cut(grid, band)
     links = grid_edges(kept.tets, len(kept.vertices))
     return DeformableTets(kept, links, sdf[used], change[used].clone(), torch.zeros_like(kept.vertices), spacing, inner[used])
