@@ -117,6 +117,9 @@ def images(
             break
         known = torch.maximum(known, best.trust)
         left.remove(best)
+        if isinstance(best.symmetry, HalfTurn):
+            # Beside the turned front its mirror image would show as a strip of another picture.
+            left = [one for one in left if one.across < ACROSS]
         layer = image_layer(surface, calmed(photo, surface, best, made or strict), best.symmetry, vertices, texels, strict)
         if best.agreement > CONFIRMED:
             found.confirmed.append(layer)

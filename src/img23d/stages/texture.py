@@ -12,12 +12,13 @@ from torch import Tensor
 from img23d.config import Texture
 from img23d.ops.atlas import unwrap
 from img23d.ops.bake import pad, texel_surface
+from img23d.ops.carried_round import carried_round
 from img23d.ops.decimate import decimate
 from img23d.ops.delight import without_light
 from img23d.ops.exposure import exposure_gain
 from img23d.ops.fill import Layer, Surface, lay_over, plain_layer, scaled
 from img23d.ops.membrane import Membrane
-from img23d.ops.mirrored import images
+from img23d.ops.mirrored import WHOLE, images
 from img23d.ops.normal_map import bake_normal_map, tangents, without_noise
 from img23d.ops.normals import vertex_normals
 from img23d.ops.photo_relief import photo_relief
@@ -25,7 +26,7 @@ from img23d.ops.project_photo import prepare_photo, project_photo
 from img23d.ops.smooth import turned_away
 from img23d.ops.split_faces import split_faces
 from img23d.ops.srgb import to_linear, to_srgb
-from img23d.ops.symmetry import find_symmetries
+from img23d.ops.symmetry import HalfTurn, Symmetry, find_symmetries
 from img23d.ops.synthesis import synthesised_layer
 from img23d.ops.unseen import (
     Photo,
@@ -40,7 +41,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 16
+VERSION = 17
 # What the photo looks at has relief, and the rest is smooth: deviations there count so many times as much when faces are saved.
 SHOWN_WORTH = 8.0
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
@@ -170,7 +171,8 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     covered, surface, photo, vertices, texels = face >= 0, scene.surface, scene.photo, scene.vertices, scene.texels
     context.progress(0.45, "project")
     seen = photo_layer(photo, vertices, texels)
-    found = images(surface, photo, find_symmetries(mesh, context.seed) if options.mirror else [], seen, vertices, texels, prior.known)
+    symmetries = find_symmetries(mesh, context.seed) if options.mirror else []
+    found = images(surface, photo, symmetries, seen, vertices, texels, prior.known)
     ground, back = plain_layer(surface, mean_color(photo)), back_layer(prior, photo, vertices, texels)
     if found.figure and not prior.known:
         # Hoods and hair close behind a face: what goes round the outline tells more of the back than the front does.
@@ -182,7 +184,7 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     # A blurred guess is right more often than an image that the photo denies; any other image looks like the thing, and a blur does not.
     guess = painted(surface, ground, [*reversed(found.denied), back])
     told = [drawn_layer(scene.drawn, vertices, texels)] if scene.drawn else []
-    better = [*reversed(found.possible), *reversed(found.confirmed), *told, seen]
+    better = with_sides(scene, symmetries, [*reversed(found.possible), *reversed(found.confirmed), *told, seen])
     result = painted(surface, guess, better)
     if options.synthesis:
         context.progress(0.7, "synthesis")
@@ -193,6 +195,20 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     image = result.texel_rgb.new_zeros(*face.shape, 3)
     image[covered] = result.texel_rgb
     return pad(image, covered)
+
+
+def with_sides(scene: Painted, symmetries: list[Symmetry], layers: list[Layer]) -> list[Layer]:
+    """Layers, from the least trusted to the most, below them what they carry on to of the sides of what is as round as a vessel."""
+    turn = next((one for one in symmetries if isinstance(one, HalfTurn) and one.score > WHOLE), None)
+    if turn is None:
+        return layers
+    rgb, known = torch.zeros_like(layers[0].texel_rgb), torch.zeros_like(layers[0].texel_trust)
+    for layer in layers:
+        rgb = torch.lerp(rgb, layer.texel_rgb, layer.texel_trust[:, None])
+        known = torch.lerp(known, torch.ones_like(known), layer.texel_trust)
+    rgb = rgb / known.clamp(min=1e-6)[:, None]
+    sides = carried_round(scene.surface, scene.vertices, scene.texels, rgb, known, turn.center)
+    return layers if sides is None else [sides, *layers]
 
 
 def painted(surface: Surface, ground: Layer, layers: list[Layer]) -> Layer:

@@ -1,0 +1,250 @@
+"""What a vessel has painted round it, carried on to where neither the photo nor its image shows it: lines go on as lines.
+
+Its outer side, and its inner one, is unrolled to a picture of heights by azimuths. Where that has a gap, the columns on both sides are
+aligned from bottom to top with what is typical of each height, and each of their colours runs to its height there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from img23d.ops.fill import Layer, Surface
+from img23d.ops.unseen import Points
+
+ROWS, COLUMNS = 192, 360
+# Cosine from which a point faces away from the axis, how far one may be from the solid of revolution and belong to it, object units, and
+# share of such a side's area that must.
+FACES, OFF, MOST = 0.3, 0.03, 0.7
+# A row of a column is known from this trust on, and a column from this share of its rows.
+SURE, TOLD = 0.8, 0.7
+# Widest and narrowest gap that is filled, what is taken for its border, and how far borders are looked for; columns.
+WIDEST, NARROWEST, BORDER, FAR = 300, 4, 3, 60
+# Over so many columns a border's column becomes what is typical of the rows, which are looked at in one of so many columns; colours alike.
+SETTLED, EVERY, ALIKE = 30, 4, 0.15
+# How far apart texels may be in the unrolled picture, pixels.
+HOLE = 4
+# Heights that are aligned differ by at most this share of all; what a row that stays behind costs, beside differences of colour, and what
+# any pair costs.
+FARTHEST, BEHIND, PAIR = 0.25, 0.02, 0.002
+
+
+class Side(NamedTuple):
+    """A side of a solid of revolution: radii (ROWS,) from the lowest height to the highest, and 1 for the outer, -1 for the inner one."""
+
+    center: Tensor
+    low: float
+    high: float
+    radius: np.ndarray
+    outward: float
+
+
+class Places(NamedTuple):
+    """Where points (P,) are in the unrolled picture, in pixels, and which of them lie on that side (P,) bool."""
+
+    row: np.ndarray
+    column: np.ndarray
+    on: np.ndarray
+
+
+def carried_round(surface: Surface, vertices: Points, texels: Points, rgb: Tensor, known: Tensor, center: Tensor) -> Layer | None:
+    """What is painted round a solid of revolution, where it is not known.
+
+    Args:
+        surface: N vertices, P texels.
+        vertices: places and normals of the N vertices.
+        texels: places and normals of the P texels.
+        rgb: (P, 3) their colours, as far as they are known.
+        known: (P,) 0..1, how far that is.
+        center: (3,) a point of the upright axis.
+
+    Returns:
+        A layer that is trusted in gaps only; None where there are none, or no round side.
+    """
+    colors = torch.zeros_like(vertices.position), torch.zeros_like(texels.position)
+    trusts = torch.zeros_like(colors[0][:, 0]), torch.zeros_like(colors[1][:, 0])
+    for outward in (1.0, -1.0):
+        side = round_side(vertices, surface.membrane.mass, center, outward)
+        if side is None:
+            continue
+        places = unrolled(vertices, side), unrolled(texels, side)
+        picture, told = collected(places[1], rgb.cpu().numpy(), known.cpu().numpy())
+        filled, gaps = without_gaps(picture, told)
+        for place, color, trust in zip(places, colors, trusts):
+            on = torch.from_numpy(place.on).to(color.device)
+            color[on] = torch.from_numpy(looked_up(filled, place)).to(color)
+            trust[on] = torch.from_numpy(gaps[place.column[place.on].astype(int)]).to(trust)
+    if not bool((trusts[0] > 0).any()):
+        return None
+    return Layer(colors[0], trusts[0], colors[1], trusts[1])
+
+
+def round_side(points: Points, mass: np.ndarray, center: Tensor, outward: float) -> Side | None:
+    """The outer (1) or inner (-1) side of a solid of revolution; None if too little of what faces that way is on one.
+
+    Args:
+        points: on the surface.
+        mass: (N,) their areas.
+        center: (3,) a point of the axis.
+        outward: 1 or -1.
+    """
+    height, radius, _, facing = round_axis(points, center)
+    faces = outward * facing > FACES
+    if int(faces.sum()) < ROWS:
+        return None
+    mass, height, radius = mass[faces], height[faces], radius[faces]
+    low, high = np.quantile(height, [0.002, 0.998])
+    row = row_of(height, low, high).astype(int)
+    order = np.lexsort((radius, row))
+    begins = np.searchsorted(row[order], np.arange(ROWS + 1))
+    used = np.flatnonzero(np.diff(begins))
+    middle = radius[order[(begins[used] + begins[used + 1]) // 2]]  # handles and spouts are the lesser part of a height
+    profile = np.interp(np.arange(ROWS), used, middle)
+    on = np.abs(radius - profile[row]) < OFF
+    return Side(center, float(low), float(high), profile, outward) if mass[on].sum() > MOST * mass.sum() else None
+
+
+def round_axis(points: Points, center: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Heights, radii and azimuths 0..1 of points about an upright axis, and the cosine between their normals and the way from it."""
+    away = (points.position - center).cpu().double().numpy()
+    normal = points.normal.cpu().double().numpy()
+    radius = np.hypot(away[:, 0], away[:, 2])
+    facing = (away[:, 0] * normal[:, 0] + away[:, 2] * normal[:, 2]) / np.maximum(radius, 1e-9)
+    return points.position[:, 1].cpu().double().numpy(), radius, np.arctan2(away[:, 0], away[:, 2]) / (2 * np.pi) % 1, facing
+
+
+def row_of(height: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Rows of heights, in pixels, the nearest one of what is above or below."""
+    return np.clip((height - low) / max(high - low, 1e-6) * ROWS, 0, ROWS - 1e-6)
+
+
+def unrolled(points: Points, side: Side) -> Places:
+    """Where points lie in the unrolled picture of a side."""
+    height, radius, azimuth, facing = round_axis(points, side.center)
+    row = row_of(height, side.low, side.high)
+    on = (side.outward * facing > FACES) & (np.abs(radius - side.radius[row.astype(int)]) < OFF)
+    return Places(row, np.minimum(azimuth * COLUMNS, COLUMNS - 1e-6), on)
+
+
+def collected(place: Places, rgb: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The unrolled picture (ROWS, COLUMNS, 3) of colours, and how far they are known (ROWS, COLUMNS).
+
+    A pixel without texels, as a coarse atlas leaves many, is what the nearest one is if that is no farther than `HOLE`.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    pixel = place.row[place.on].astype(int) * COLUMNS + place.column[place.on].astype(int)
+    trust = known[place.on].astype(np.float64)
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        return np.bincount(pixel, values, ROWS * COLUMNS)
+
+    count, total = sums(np.ones_like(trust)).reshape(ROWS, COLUMNS), sums(trust)
+    picture = np.stack([sums(trust * channel) / np.maximum(total, 1e-9) for channel in rgb[place.on].T.astype(np.float64)], -1)
+    told = total.reshape(ROWS, COLUMNS) / np.maximum(count, 1)
+    apart, nearest = distance_transform_edt(count == 0, return_indices=True)
+    nearest = tuple(np.where(apart <= HOLE, nearest, np.indices(count.shape)))
+    return picture.reshape(ROWS, COLUMNS, 3)[nearest], told[nearest]
+
+
+def without_gaps(picture: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture (ROWS, COLUMNS, 3) with its gaps filled, and which columns they are (COLUMNS,) 0 or 1."""
+    sure = told > SURE
+    rows = sure.any(1)
+    gap = sure[rows].mean(0) < TOLD if rows.any() else np.ones(COLUMNS, dtype=bool)
+    filled, gaps = picture.copy(), np.zeros(COLUMNS)
+    if gap.all() or not gap.any():
+        return filled, gaps
+    middle = typical(picture, sure)
+    first = int(np.flatnonzero(~gap)[0])  # the picture is a ring: none of its gaps shall be cut in two
+    bounds = np.flatnonzero(np.diff(np.roll(gap, -first).astype(int), append=0)) + 1 + first
+    for start, stop in zip(bounds[::2], bounds[1::2]):
+        columns = np.arange(start, stop) % COLUMNS
+        one, other = border(picture, sure, start - 1, -1), border(picture, sure, stop, 1)
+        if NARROWEST <= len(columns) <= WIDEST and one is not None and other is not None:
+            filled[:, columns] = across(one, middle, other, len(columns))
+            gaps[columns] = 1.0
+    return filled, gaps
+
+
+def border(picture: np.ndarray, sure: np.ndarray, first: int, step: int) -> np.ndarray | None:
+    """(ROWS, 3) the column beside a gap; rows that are not known there are looked for farther on, then above and below."""
+    found, count = np.zeros((ROWS, 3)), np.zeros(ROWS)
+    for away in range(FAR):
+        column = (first + step * away) % COLUMNS
+        use = sure[:, column] & ((away < BORDER) | (count == 0))
+        found[use] += picture[use, column]
+        count[use] += 1
+    given = np.flatnonzero(count)
+    if not len(given):
+        return None
+    means = found[given] / count[given, None]
+    return np.stack([np.interp(np.arange(ROWS), given, channel) for channel in means.T], -1)
+
+
+def typical(picture: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """(ROWS, 3) of each row the mean of known colours like the one nearest to all: what is only beside a gap does not go all round."""
+    picture, sure = picture[:, ::EVERY], sure[:, ::EVERY]
+    apart = np.linalg.norm(picture[:, :, None] - picture[:, None], axis=-1) @ sure[..., None]
+    middle = picture[np.arange(ROWS), np.where(sure, apart[..., 0], np.inf).argmin(1)]
+    alike = sure & (np.linalg.norm(picture - middle[:, None], axis=-1) < ALIKE)
+    rows = np.flatnonzero(sure.any(1))
+    means = ((picture * alike[..., None]).sum(1)[rows] / alike.sum(1)[rows, None]).T
+    return np.stack([np.interp(np.arange(ROWS), rows, channel) for channel in means], -1)
+
+
+def across(one: np.ndarray, middle: np.ndarray, other: np.ndarray, count: int) -> np.ndarray:
+    """(ROWS, count, 3) what lies between two columns (ROWS, 3): in the middle of a wide gap a third."""
+    if count <= 2 * SETTLED:
+        return between(one, other, count)
+    rest = np.repeat(middle[:, None], count - 2 * SETTLED, 1)
+    return np.concatenate([between(one, middle, SETTLED), rest, between(middle, other, SETTLED)], 1)
+
+
+def between(one: np.ndarray, other: np.ndarray, count: int) -> np.ndarray:
+    """(ROWS, count, 3) how one column (ROWS, 3) becomes another."""
+    first, second = aligned(one, other)
+    made = np.empty((ROWS, count, 3))
+    for column in range(count):
+        share = (column + 0.5) / count
+        share = share * share * (3 - 2 * share)  # lines leave the borders level
+        heights, colors = (1 - share) * first + share * second, (1 - share) * one[first] + share * other[second]
+        made[:, column] = np.stack([np.interp(np.arange(ROWS), heights, channel) for channel in colors.T], -1)
+    return made
+
+
+def aligned(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of two columns (ROWS, 3) that belong together, (K,) and (K,), never falling, from the first of both to the last of both.
+
+    Reference: Sakoe and Chiba, Dynamic programming algorithm optimization for spoken word recognition (1978), with a window.
+    """
+    reach = int(FARTHEST * ROWS)
+    cost = np.linalg.norm(one[:, None] - other[None], axis=-1) + PAIR
+    total = np.full((ROWS + 1, ROWS + 1), np.inf)
+    total[0, 0] = 0.0
+    for i in range(ROWS):
+        low, high = max(0, i - reach), min(ROWS, i + reach + 1)
+        before = np.minimum(total[i, low:high], total[i, low + 1 : high + 1] + BEHIND).tolist()
+        best, row = float("inf"), []
+        for start, price in zip(before, cost[i, low:high].tolist()):
+            best = min(start, best + BEHIND) + price
+            row.append(best)
+        total[i + 1, low + 1 : high + 1] = row
+    i, j, path = ROWS - 1, ROWS - 1, [(ROWS - 1, ROWS - 1)]
+    while i or j:
+        i, j = min((total[i, j], i - 1, j - 1), (total[i, j + 1] + BEHIND, i - 1, j), (total[i + 1, j] + BEHIND, i, j - 1))[1:]
+        path.append((i, j))
+    first, second = np.array(path[::-1]).T
+    return first, second
+
+
+def looked_up(picture: np.ndarray, place: Places) -> np.ndarray:
+    """(K, 3) colours of the points that lie on the side."""
+    from scipy.ndimage import map_coordinates
+
+    ring = np.concatenate([picture[:, -1:], picture, picture[:, :1]], 1)
+    where = np.stack([place.row[place.on] - 0.5, place.column[place.on] + 0.5])
+    return np.stack([map_coordinates(ring[..., axis], where, order=1, mode="nearest") for axis in range(3)], -1)
