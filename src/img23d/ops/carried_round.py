@@ -1,7 +1,8 @@
 """What a vessel has painted round it, carried on to where neither the photo nor its image shows it: lines go on as lines.
 
-Its outer side, and its inner one, is unrolled to a picture of heights by azimuths. Where that has a gap, the columns on both sides are
-aligned from bottom to top with what is typical of each height, and each of their colours runs to its height there.
+Its outer side is unrolled to a picture of heights by azimuths. Where that has a gap, the columns on both sides are aligned from bottom to
+top, in a wide gap with what is typical of each height, and each of their colours runs to its height there. Of an inner side one sees too
+little: it ends in highlights and at the edge of what hides it.
 """
 
 from __future__ import annotations
@@ -33,13 +34,12 @@ FARTHEST, BEHIND, PAIR = 0.25, 0.02, 0.002
 
 
 class Side(NamedTuple):
-    """A side of a solid of revolution: radii (ROWS,) from the lowest height to the highest, and 1 for the outer, -1 for the inner one."""
+    """The outer side of a solid of revolution: a point of its axis, and radii (ROWS,) from the lowest height to the highest."""
 
     center: Tensor
     low: float
     high: float
     radius: np.ndarray
-    outward: float
 
 
 class Places(NamedTuple):
@@ -64,35 +64,33 @@ def carried_round(surface: Surface, vertices: Points, texels: Points, rgb: Tenso
     Returns:
         A layer that is trusted in gaps only; None where there are none, or no round side.
     """
-    colors = torch.zeros_like(vertices.position), torch.zeros_like(texels.position)
-    trusts = torch.zeros_like(colors[0][:, 0]), torch.zeros_like(colors[1][:, 0])
-    for outward in (1.0, -1.0):
-        side = round_side(vertices, surface.membrane.mass, center, outward)
-        if side is None:
-            continue
-        places = unrolled(vertices, side), unrolled(texels, side)
-        picture, told = collected(places[1], rgb.cpu().numpy(), known.cpu().numpy())
-        filled, gaps = without_gaps(picture, told)
-        for place, color, trust in zip(places, colors, trusts):
-            on = torch.from_numpy(place.on).to(color.device)
-            color[on] = torch.from_numpy(looked_up(filled, place)).to(color)
-            trust[on] = torch.from_numpy(gaps[place.column[place.on].astype(int)]).to(trust)
-    if not bool((trusts[0] > 0).any()):
+    side = round_side(vertices, surface.membrane.mass, center)
+    if side is None:
         return None
-    return Layer(colors[0], trusts[0], colors[1], trusts[1])
+    places = unrolled(vertices, side), unrolled(texels, side)
+    filled, gaps = without_gaps(*collected(places[1], rgb.cpu().numpy(), known.cpu().numpy()))
+    if not gaps.any():
+        return None
+    found: list[Tensor] = []
+    for place, points in zip(places, (vertices, texels)):
+        on = torch.from_numpy(place.on).to(rgb.device)
+        made, trust = torch.zeros_like(points.position), torch.zeros_like(points.position[:, 0])
+        made[on] = torch.from_numpy(looked_up(filled, place)).to(made)
+        trust[on] = torch.from_numpy(gaps[place.row[place.on].astype(int), place.column[place.on].astype(int)]).to(trust)
+        found.extend((made, trust))
+    return Layer(*found)
 
 
-def round_side(points: Points, mass: np.ndarray, center: Tensor, outward: float) -> Side | None:
-    """The outer (1) or inner (-1) side of a solid of revolution; None if too little of what faces that way is on one.
+def round_side(points: Points, mass: np.ndarray, center: Tensor) -> Side | None:
+    """The outer side of a solid of revolution; None if too little of what faces outwards is on one.
 
     Args:
         points: on the surface.
         mass: (N,) their areas.
         center: (3,) a point of the axis.
-        outward: 1 or -1.
     """
     height, radius, _, facing = round_axis(points, center)
-    faces = outward * facing > FACES
+    faces = facing > FACES
     if int(faces.sum()) < ROWS:
         return None
     mass, height, radius = mass[faces], height[faces], radius[faces]
@@ -104,7 +102,7 @@ def round_side(points: Points, mass: np.ndarray, center: Tensor, outward: float)
     middle = radius[order[(begins[used] + begins[used + 1]) // 2]]  # handles and spouts are the lesser part of a height
     profile = np.interp(np.arange(ROWS), used, middle)
     on = np.abs(radius - profile[row]) < OFF
-    return Side(center, float(low), float(high), profile, outward) if mass[on].sum() > MOST * mass.sum() else None
+    return Side(center, float(low), float(high), profile) if mass[on].sum() > MOST * mass.sum() else None
 
 
 def round_axis(points: Points, center: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -125,7 +123,7 @@ def unrolled(points: Points, side: Side) -> Places:
     """Where points lie in the unrolled picture of a side."""
     height, radius, azimuth, facing = round_axis(points, side.center)
     row = row_of(height, side.low, side.high)
-    on = (side.outward * facing > FACES) & (np.abs(radius - side.radius[row.astype(int)]) < OFF)
+    on = (facing > FACES) & (np.abs(radius - side.radius[row.astype(int)]) < OFF)
     return Places(row, np.minimum(azimuth * COLUMNS, COLUMNS - 1e-6), on)
 
 
@@ -151,11 +149,14 @@ def collected(place: Places, rgb: np.ndarray, known: np.ndarray) -> tuple[np.nda
 
 
 def without_gaps(picture: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The picture (ROWS, COLUMNS, 3) with its gaps filled, and which columns they are (COLUMNS,) 0 or 1."""
+    """The picture (ROWS, COLUMNS, 3) with its gaps filled, and where those are (ROWS, COLUMNS) 0 or 1.
+
+    A gap has all columns in which few rows are known, and of those the rows that are known on both sides of it.
+    """
     sure = told > SURE
     rows = sure.any(1)
     gap = sure[rows].mean(0) < TOLD if rows.any() else np.ones(COLUMNS, dtype=bool)
-    filled, gaps = picture.copy(), np.zeros(COLUMNS)
+    filled, gaps = picture.copy(), np.zeros((ROWS, COLUMNS))
     if gap.all() or not gap.any():
         return filled, gaps
     middle = typical(picture, sure)
@@ -163,26 +164,27 @@ def without_gaps(picture: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.
     bounds = np.flatnonzero(np.diff(np.roll(gap, -first).astype(int), append=0)) + 1 + first
     for start, stop in zip(bounds[::2], bounds[1::2]):
         columns = np.arange(start, stop) % COLUMNS
-        one, other = border(picture, sure, start - 1, -1), border(picture, sure, stop, 1)
-        if NARROWEST <= len(columns) <= WIDEST and one is not None and other is not None:
+        (one, known), (other, also) = border(picture, sure, start - 1, -1), border(picture, sure, stop, 1)
+        if NARROWEST <= len(columns) <= WIDEST and (known & also).any():
             filled[:, columns] = across(one, middle, other, len(columns))
-            gaps[columns] = 1.0
+            gaps[np.ix_(known & also, columns)] = 1.0
     return filled, gaps
 
 
-def border(picture: np.ndarray, sure: np.ndarray, first: int, step: int) -> np.ndarray | None:
-    """(ROWS, 3) the column beside a gap; rows that are not known there are looked for farther on, then above and below."""
+def border(picture: np.ndarray, sure: np.ndarray, first: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The column beside a gap, (ROWS, 3), and where it is known (ROWS,) bool, if only farther on or some rows above or below."""
     found, count = np.zeros((ROWS, 3)), np.zeros(ROWS)
     for away in range(FAR):
         column = (first + step * away) % COLUMNS
         use = sure[:, column] & ((away < BORDER) | (count == 0))
         found[use] += picture[use, column]
         count[use] += 1
-    given = np.flatnonzero(count)
+    given, rows = np.flatnonzero(count), np.arange(ROWS)
     if not len(given):
-        return None
+        return found, count > 0
     means = found[given] / count[given, None]
-    return np.stack([np.interp(np.arange(ROWS), given, channel) for channel in means.T], -1)
+    apart = np.abs(rows - given[np.abs(rows[:, None] - given).argmin(1)])
+    return np.stack([np.interp(rows, given, channel) for channel in means.T], -1), apart <= HOLE
 
 
 def typical(picture: np.ndarray, sure: np.ndarray) -> np.ndarray:
