@@ -2,11 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import trimesh
 
-from img23d.ops.symmetry import HalfTurn, MirrorPlane, find_half_turn, find_mirror_planes, find_symmetries
+from img23d.ops import symmetry
+from img23d.ops.march import marching_tetrahedra
+from img23d.ops.symmetry import HalfTurn, MirrorPlane, find_half_turn, find_mirror_planes, find_symmetries, round_center
+from img23d.ops.tetgrid import tet_grid
 from img23d.scene import Mesh
 
 
@@ -130,3 +134,26 @@ def test_half_a_turn_twice_is_nothing_and_keeps_letters_legible():
     torch.testing.assert_close(turn.apply(turn.apply(points)), points)
     torch.testing.assert_close(turn.apply(points) - turn.apply(points * 0), turn.apply_direction(points))
     assert torch.linalg.det(turn.apply_direction(torch.eye(3))) > 0
+
+
+def test_the_axis_of_a_cup_with_thin_walls_and_a_handle_is_found_by_its_normals(monkeypatch):
+    """Points alone hold the search where the outer wall of one side lies on the inner one of the other."""
+    grid = tet_grid(40)
+    x, y, z = (grid.vertices - torch.tensor([-0.2, 0.0, 0.05])).unbind(-1)
+    wall = torch.maximum((torch.hypot(x, z) - 0.5).abs() - 0.04, y.abs() - 0.6)
+    floor = torch.maximum(torch.hypot(x, z) - 0.5, (y + 0.55).abs() - 0.05)
+    ring = torch.maximum((torch.hypot(x - 0.55, y) - 0.33).abs() - 0.06, z.abs() - 0.06).maximum(0.5 - torch.hypot(x, z))
+    vertices, faces, _ = marching_tetrahedra(grid.vertices, grid.tets, torch.minimum(torch.minimum(wall, floor), ring))
+    cup = Mesh(vertices, faces)
+    assert np.abs(round_center(cup, np.zeros(3)) - [-0.2, 0.0, 0.05]).max() < 0.003
+    for seed in range(3):
+        turn = find_half_turn(cup, seed)
+        assert turn is not None and turn.score > 0.95 and np.abs(turn.center.numpy()[[0, 2]] - [-0.2, 0.05]).max() < 0.01
+    monkeypatch.setattr(symmetry, "round_center", lambda mesh, start: start)
+    assert any((turn := find_half_turn(cup, seed)) is None or turn.score < 0.95 for seed in range(3))
+
+
+def test_the_normals_of_a_slab_leave_its_axis_where_it_was_sought():
+    corners = torch.tensor([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
+    slab = Mesh(corners, torch.tensor([[0, 1, 3], [0, 3, 2], [4, 7, 5], [4, 6, 7]]))
+    assert np.allclose(round_center(slab, np.array([0.3, 0.1, 0.2])), [0.3, 0.1, 0.2], atol=1e-6)

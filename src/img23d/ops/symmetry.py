@@ -26,6 +26,8 @@ SECOND = 0.03
 # vessels and the like turn into themselves so closely; a head's front is not the image of its back, however round it is.
 TURN_GOOD, TURN_HOPELESS = 0.015, 0.02
 ROUND_GOOD, ROUND_HOPELESS, ROUND_SHARE = 0.008, 0.013, 0.75
+# Rounds of the search for the axis by normals, and the distance below which all lines count alike, object units.
+ROUNDS, NEAREST = 12, 0.002
 SETTLED = 5e-4  # shift of the axis, share of the object's longest side, at which its search ends
 
 
@@ -120,8 +122,8 @@ def find_half_turn(mesh: Mesh, seed: int = 0) -> HalfTurn | None:
         seed: of the sampled points.
     """
     tree, probes, middle, radius, noise = _cloud(mesh, seed)
-    # A handle draws the middle of the box to its side.
-    starts = (middle, tree.data.mean(0), np.median(tree.data, axis=0))
+    # A handle draws the middle of the box to its side; two walls, near each other, hold the search where one lies on the other.
+    starts = (middle, tree.data.mean(0), np.median(tree.data, axis=0), round_center(mesh, middle))
     center = min((_turn_center(tree, probes, start) for start in starts), key=lambda place: _turn_misfit(tree, probes, place, 2)[1])
 
     def score(miss: float, good: float, hopeless: float) -> float:
@@ -131,6 +133,24 @@ def find_half_turn(mesh: Mesh, seed: int = 0) -> HalfTurn | None:
     quarter = _turn_misfit(tree, probes, center, 4)[1]
     best = max(score(whole, TURN_GOOD, TURN_HOPELESS), score(max(body, quarter), ROUND_GOOD, ROUND_HOPELESS))
     return HalfTurn(torch.from_numpy(center).to(mesh.vertices), best) if best > 0 else None
+
+
+def round_center(mesh: Mesh, start: np.ndarray) -> np.ndarray:
+    """(3,) where the axis of a solid of revolution meets the height of ``start``: all its normals point to it or away from it.
+
+    The place with the least mean distance from the level normals' lines, by reweighted least squares; handles are a lesser part of it.
+    """
+    normal = vertex_normals(mesh).detach().cpu().double().numpy()[:, [0, 2]]
+    place = mesh.vertices.detach().cpu().double().numpy()[:, [0, 2]]
+    across = normal[:, ::-1] * [1.0, -1.0]  # of unit length where the normal is level, else counted less
+    offset = (across * place).sum(1)
+    center = start[[0, 2]].astype(float)
+    for _ in range(ROUNDS):
+        weight = 1 / np.maximum(np.abs(across @ center - offset), NEAREST)
+        # a prism's normals leave its axis undetermined: then it stays where it is
+        matrix = (across * weight[:, None]).T @ across + 1e-6 * weight.sum() * np.eye(2)
+        center = center + np.linalg.solve(matrix, (across * weight[:, None]).T @ (offset - across @ center))
+    return np.array([center[0], start[1], center[1]])
 
 
 def _turn_center(tree, probes: np.ndarray, center: np.ndarray) -> np.ndarray:
