@@ -221,6 +221,41 @@ SABOTAGES = (
     Sabotage(
         "a guessed handle makes a cup unknown", "scene/prior.py", "MOST = 0.85, 0.5", "MOST = 0.85, 0.9", "tests/stages/test_coarse.py"
     ),
+    Sabotage(
+        "what lies still is left out of a surface twice",
+        "stages/refine_tets.py",
+        "self.grid.tets[~moves]",
+        "self.grid.tets[moves]",
+        "tests/stages/test_refine.py",
+    ),
+    Sabotage(
+        "what moves forgets that it is a part",
+        "stages/refine.py",
+        "if share < 1:",
+        "if share > 1:",
+        "tests/stages/test_refine.py",
+    ),
+    Sabotage(
+        "lines beside a gap do not bend to each other",
+        "ops/carried_round.py",
+        "heights, colors = (1 - share) * first + share * second,",
+        "heights, colors = first + 0.0 * second,",
+        "tests/ops/test_carried_round.py",
+    ),
+    Sabotage(
+        "handles belong to the side of a cup",
+        "ops/carried_round.py",
+        "(np.abs(radius - side.radius[row.astype(int)]) < OFF)",
+        "(radius > 0)",
+        "tests/ops/test_carried_round.py",
+    ),
+    Sabotage(
+        "all normals of a cup count alike, also its handle's",
+        "ops/symmetry.py",
+        "weight = 1 / np.maximum(np.abs(across @ center - offset), NEAREST)",
+        "weight = np.ones(len(offset))",
+        "tests/ops/test_symmetry.py",
+    ),
 )
 
 
