@@ -89,7 +89,8 @@ class Parted(NamedTuple):
     @staticmethod
     def whole(grid: DeformableGrid) -> Parted:
         """All of a grid."""
-        return Parted(grid, Mesh(grid.offset.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long)), 1.0, torch.ones_like(grid.free))
+        nothing = Mesh(grid.offset.new_zeros(0, 3), torch.zeros(0, 3, dtype=torch.long, device=grid.offset.device))
+        return Parted(grid, nothing, 1.0, torch.ones_like(grid.free))
 
 
 @torch.no_grad()
