@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from img23d.ops.carried_round import BORDER, COLUMNS, ROWS, aligned, between, carried_round, without_gaps
+from img23d.ops.carried_round import COLUMNS, ROWS, Places, aligned, between, carried_round, collected, looked_up, without_gaps
 from img23d.ops.fill import Surface
 from img23d.ops.membrane import Membrane
 from img23d.ops.normals import vertex_normals
@@ -59,7 +59,7 @@ def test_a_handle_in_the_border_is_passed_over():
     told[:, 200:260] = 0
     told[50:90, 190:200] = 0
     filled, gaps = without_gaps(np.where(told[..., None] > 0, truth, 0), told)
-    assert gaps[:, 200:260].all() and np.abs(filled[:, 200:260] - truth[:, 200:260]).mean() < 0.01 and BORDER < 10
+    assert gaps[:, 200:260].all() and np.abs(filled[:, 200:260] - truth[:, 200:260]).mean() < 0.01
 
 
 def test_rows_that_are_known_nowhere_near_stay_as_they_are():
@@ -68,6 +68,21 @@ def test_rows_that_are_known_nowhere_near_stay_as_they_are():
     truth = np.repeat(column(60, 100)[:, None], COLUMNS, 1)
     _, gaps = without_gaps(truth, told)
     assert not gaps[:70].any() and gaps[125:, 200:260].all() and not gaps[:, :90].any()
+
+
+def test_a_few_known_columns_are_not_enough_and_break_nothing():
+    told = np.zeros((ROWS, COLUMNS))
+    told[:, 101:104] = 1
+    assert not without_gaps(np.repeat(column(60, 100)[:, None], COLUMNS, 1), told)[1].any()
+
+
+def test_unknown_pixels_beside_known_ones_are_not_black():
+    rows, columns = np.divmod(np.arange(ROWS * COLUMNS), COLUMNS)
+    known = (columns < 200).astype(float)
+    place = Places(rows + 0.5, columns + 0.5, np.ones(ROWS * COLUMNS, dtype=bool))
+    picture, told = collected(place, np.tile(RED, (ROWS * COLUMNS, 1)) * known[:, None], known)
+    assert np.allclose(picture, RED) and np.array_equal(told, known.reshape(ROWS, COLUMNS))
+    assert np.allclose(looked_up(picture, place), RED)
 
 
 def test_the_middle_of_a_wide_gap_has_what_most_of_each_row_has():

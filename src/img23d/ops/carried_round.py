@@ -130,7 +130,8 @@ def unrolled(points: Points, side: Side) -> Places:
 def collected(place: Places, rgb: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The unrolled picture (ROWS, COLUMNS, 3) of colours, and how far they are known (ROWS, COLUMNS).
 
-    A pixel without texels, as a coarse atlas leaves many, is what the nearest one is if that is no farther than `HOLE`.
+    A pixel without texels, as a coarse atlas leaves many, is as known as the nearest one if that is no farther than `HOLE`. One without a
+    known colour has that of the nearest with one, so that nothing black is mixed into what lies beside it.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -144,8 +145,8 @@ def collected(place: Places, rgb: np.ndarray, known: np.ndarray) -> tuple[np.nda
     picture = np.stack([sums(trust * channel) / np.maximum(total, 1e-9) for channel in rgb[place.on].T.astype(np.float64)], -1)
     told = total.reshape(ROWS, COLUMNS) / np.maximum(count, 1)
     apart, nearest = distance_transform_edt(count == 0, return_indices=True)
-    nearest = tuple(np.where(apart <= HOLE, nearest, np.indices(count.shape)))
-    return picture.reshape(ROWS, COLUMNS, 3)[nearest], told[nearest]
+    colored = distance_transform_edt(total.reshape(ROWS, COLUMNS) == 0, return_distances=False, return_indices=True)
+    return picture.reshape(ROWS, COLUMNS, 3)[tuple(colored)], np.where(apart <= HOLE, told[tuple(nearest)], 0.0)
 
 
 def without_gaps(picture: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -189,7 +190,8 @@ def border(picture: np.ndarray, sure: np.ndarray, first: int, step: int) -> tupl
 
 def typical(picture: np.ndarray, sure: np.ndarray) -> np.ndarray:
     """(ROWS, 3) of each row the mean of known colours like the one nearest to all: what is only beside a gap does not go all round."""
-    picture, sure = picture[:, ::EVERY], sure[:, ::EVERY]
+    columns = np.flatnonzero(sure.any(0))[::EVERY]
+    picture, sure = picture[:, columns], sure[:, columns]
     apart = np.linalg.norm(picture[:, :, None] - picture[:, None], axis=-1) @ sure[..., None]
     middle = picture[np.arange(ROWS), np.where(sure, apart[..., 0], np.inf).argmin(1)]
     alike = sure & (np.linalg.norm(picture - middle[:, None], axis=-1) < ALIKE)
