@@ -256,6 +256,41 @@ SABOTAGES = (
         "weight = np.ones(len(offset))",
         "tests/ops/test_symmetry.py",
     ),
+    Sabotage(
+        "what is there once is copied like all else",
+        "ops/patch_match.py",
+        "price[which] = RARE * rarities",
+        "price[which] = 0.0 * rarities",
+        "tests/ops/test_patch_match.py",
+    ),
+    Sabotage(
+        "every copy votes on the middle of its patch alone",
+        "ops/patch_match_compiled.py",
+        "low, high, middle, reach = -half * zoom, half * zoom + zoom - 1,",
+        "low, high, middle, reach = 0, zoom - 1,",
+        "tests/ops/test_patch_match.py",
+    ),
+    Sabotage(
+        "neighbours do not tell each other what they copy",
+        "ops/patch_match_compiled.py",
+        "v, u = places[j, i, 0] + y - j, places[j, i, 1] + x - i",
+        "v, u = places[j, i, 0] - 999, places[j, i, 1] + x - i",
+        "tests/ops/test_patch_match.py",
+    ),
+    Sabotage(
+        "what is made of a side moves what is known beside it",
+        "ops/synthesis.py",
+        "return lay_over(surface, painted, shown)",
+        "return painted",
+        "tests/ops/test_synthesis.py",
+    ),
+    Sabotage(
+        "leaves and flutes are carried round a vessel",
+        "ops/carried_round.py",
+        "changes[0] < LINED * changes[1]",
+        "changes[0] < 9.0",
+        "tests/ops/test_carried_round.py",
+    ),
 )
 
 

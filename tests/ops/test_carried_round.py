@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from img23d.ops.carried_round import COLUMNS, ROWS, Places, aligned, between, carried_round, collected, looked_up, without_gaps
+from img23d.ops.carried_round import COLUMNS, ROWS, Places, aligned, between, carried_round, collected, looked_up, runs_round, without_gaps
 from img23d.ops.fill import Surface
 from img23d.ops.membrane import Membrane
 from img23d.ops.normals import vertex_normals
@@ -83,6 +83,31 @@ def test_unknown_pixels_beside_known_ones_are_not_black():
     picture, told = collected(place, np.tile(RED, (ROWS * COLUMNS, 1)) * known[:, None], known)
     assert np.allclose(picture, RED) and np.array_equal(told, known.reshape(ROWS, COLUMNS))
     assert np.allclose(looked_up(picture, place), RED)
+
+
+@pytest.mark.parametrize(
+    ("painted", "expected"),
+    [
+        (lambda row, column: row % 24 < 12, True),
+        (lambda row, column: (row + 10 * np.sin(column / 30)) % 24 < 12, True),
+        (lambda row, column: row < 0, True),
+        (lambda row, column: column % 24 < 12, False),
+        (lambda row, column: (row // 8 + column // 8) % 2 == 0, False),
+    ],
+    ids=["bands", "waves", "nothing", "flutes", "patches"],
+)
+def test_what_goes_round(painted, expected):
+    row, at = np.mgrid[:ROWS, :COLUMNS]
+    picture, sure = np.where(painted(row, at)[..., None], DARK, LIGHT), at < 150
+    assert runs_round(picture, sure) == expected
+    # What is not known does not count.
+    assert runs_round(np.where(sure[..., None], picture, np.random.default_rng(0).random((ROWS, COLUMNS, 3))), sure) == expected
+
+
+def test_what_is_known_in_one_row_goes_round_for_all_it_tells():
+    sure = np.zeros((ROWS, COLUMNS), bool)
+    sure[5, :100] = True
+    assert runs_round(np.tile(LIGHT, (ROWS, COLUMNS, 1)), sure) and runs_round(np.tile(LIGHT, (ROWS, COLUMNS, 1)), ~sure & sure)
 
 
 def test_the_middle_of_a_wide_gap_has_what_most_of_each_row_has():

@@ -26,6 +26,9 @@ SURE, TOLD = 0.8, 0.7
 WIDEST, NARROWEST, BORDER, FAR = 300, 4, 3, 60
 # Over so many columns a border's column becomes what is typical of the rows, which are looked at in one of so many columns; colours alike.
 SETTLED, EVERY, ALIKE = 30, 4, 0.15
+# Over so many pixels colours change by less than this (root mean square) where nothing is painted, and where lines go round by less than
+# so much of what they change by upwards.
+STEP, PLAIN, LINED = 3, 0.045, 0.9
 # How far apart texels may be in the unrolled picture, pixels.
 HOLE = 4
 # Heights that are aligned differ by at most this share of all; what a row that stays behind costs, beside differences of colour, and what
@@ -62,14 +65,15 @@ def carried_round(surface: Surface, vertices: Points, texels: Points, rgb: Tenso
         center: (3,) a point of the upright axis.
 
     Returns:
-        A layer that is trusted in gaps only; None where there are none, or no round side.
+        A layer that is trusted in gaps only; None where there are none, no round side, or nothing that goes round it.
     """
     side = round_side(vertices, surface.membrane.mass, center)
     if side is None:
         return None
     places = unrolled(vertices, side), unrolled(texels, side)
-    filled, gaps = without_gaps(*collected(places[1], rgb.cpu().numpy(), known.cpu().numpy()))
-    if not gaps.any():
+    picture, told = collected(places[1], rgb.cpu().numpy(), known.cpu().numpy())
+    filled, gaps = without_gaps(picture, told)
+    if not gaps.any() or not runs_round(picture, told > SURE):
         return None
     found: list[Tensor] = []
     for place, points in zip(places, (vertices, texels)):
@@ -170,6 +174,16 @@ def without_gaps(picture: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.
             filled[:, columns] = across(one, middle, other, len(columns))
             gaps[np.ix_(known & also, columns)] = 1.0
     return filled, gaps
+
+
+def runs_round(picture: np.ndarray, sure: np.ndarray) -> bool:
+    """Whether a picture (ROWS, COLUMNS, 3), known where it is sure, has lines that go round, or nothing: leaves, flutes and patches end."""
+    round_it = (np.roll(picture, -STEP, 1) - picture)[np.roll(sure, -STEP, 1) & sure]
+    up = (picture[STEP:] - picture[:-STEP])[sure[STEP:] & sure[:-STEP]]
+    if not len(round_it) or not len(up):
+        return True
+    changes = np.sqrt((round_it**2).mean()), np.sqrt((up**2).mean())
+    return bool(changes[0] < PLAIN or changes[0] < LINED * changes[1])
 
 
 def border(picture: np.ndarray, sure: np.ndarray, first: int, step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,154 +1,123 @@
-"""Colours of what nothing shows, made of patches of what the photo shows: fur goes on as fur, layers as layers at their height."""
+"""Colours of what nothing shows, made of patches of what the photo shows: tiles go on as tiles, fur as fur, layers at their height.
+
+The object is looked at from its back and from both sides. What is not known in those pictures is made of patches of the photo
+(`img23d.ops.patch_match`), and each is painted on the surface before the next one is made.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from img23d.ops.averaging import Averaging
-from img23d.ops.copied_detail import contrast_around, copied_detail
-from img23d.ops.fill import Layer, Surface
-from img23d.ops.patches import SIDE, patch_places, patch_vertices, upright_frames
-from img23d.ops.unseen import Photo, Points
+from img23d.ops.defringe import blur_inside, spread_smoothly
+from img23d.ops.fill import Layer, Surface, lay_over
+from img23d.ops.interpolate import fragments, interpolate, to_image
+from img23d.ops.patch_match import ZOOM, Example, Picture, examples, synthesised
+from img23d.ops.project_photo import PhotoSource, facing, prepare_photo, project_photo, sample
+from img23d.ops.raster import Rasterizer
+from img23d.ops.unseen import Photo, Points, photo_layer, soften
+from img23d.scene import Cameras, Mesh, Views
 
-# From coarse to fine: spacing of patches in mean edges, rounds, and the share of the vertices that are middles of patches.
-LEVELS = ((6.0, 3, 0.25), (3.0, 3, 0.4), (1.5, 2, 1.0))
-# Vertices known better than this stay as they are.
-SURE = 0.9
-# Of a patch to copy the photo shows the middle at least so well, and all places but one at least so well.
-WELL_SHOWN, SHOWN, WHOLE = 0.8, 0.5, 0.95
-# At most and at least so many patches to copy from.
-MOST, FEWEST = 3000, 50
-# Weight of the guess's colours, of the height (longest sides), and of how far the surface faces up and away from the upright middle axis
-# (the inside of a cup is no place for what is painted on its outside), against the mean of a patch's colours.
-COLOR, HEIGHT, UPWARD, OUTWARD = 2.0, 1.0, 0.3, 0.4
+# Degrees by which the camera goes round for each picture, and pixels along the object's longest side in them.
+TURNS, FINE = (180.0, 90.0, 270.0), 192
+# Empty pixels about the object, and whole numbers of pixels that sides of pictures are multiples of.
+MARGIN, MULTIPLE = 8, 8
+# What is known better than this stays as it is; the photo's is copied where it shows the surface at least so well.
+SURE, SHOWN = 0.9, 0.5
+# Weights against colours: of the guess's colours, of the height (longest sides), of how far the surface faces up and away from the upright
+# middle axis (the inside of a cup is no place for what is painted on its outside), and of how straight the camera looks at it.
+COLOR, HEIGHT, UPWARD, OUTWARD, STRAIGHT = 2.0, 1.0, 0.3, 0.4, 0.15
 # Nearer to the axis than this nothing faces away from it, longest sides.
 AXIS = 0.1
-# Weight of colours in the very first round, which has no patches yet: what the guide tells decides.
-FIRST = 0.05
-# A patch as unlike the others as this share of them is rare (an eye, a letter), and costs so much of that distance; the contrast of detail
-# finer than the mesh counts so much in it against colours.
-RARE_SHARE, RARE, FINE = 0.02, 0.7, 12.0
-# Rounds of averaging between neighbours: of the guess that guides, and of the colours that must stay the guess's, which they do by so much.
-GUIDE_ROUNDS, CALM_ROUNDS, CALM = 40, 60, 0.5
-# Differences from the guess that are half taken, sRGB.
-RIPPLE = 0.05
-# Patches are looked up in chunks of so many.
-CHUNK = 2048
+# Rounds of averaging between neighbours of the guess that guides.
+GUIDE_ROUNDS = 40
+# Copies may be lighter or darker than the guess, which is right about that more often: how far they follow it, over what share of the
+# longest side, and difference of colours (root sum square) that is half taken.
+CALM, CALM_SPREAD, EDGE = 0.9, 0.04, 0.2
+# Angle from which a picture does not show the surface any more, and cosines from which on it is painted with it hardly and wholly.
+SLANTED, HARDLY, WHOLLY = math.radians(85), 0.25, 0.5
+# Colours of the example are sampled so many times as densely.
+DENSE = 4
 
 
 @dataclass(frozen=True)
-class Exemplars:
-    """E patches to copy from.
+class Stage:
+    """What is looked at.
 
     Args:
-        places: (E, K) int64 vertices of each.
-        colors: (E, 3 K).
-        guide: (E, G) what else must be alike, `SIDE` times: colours differ at all places of a patch.
-        rarity: (E,) squared distance to the others' colours and contrast.
+        surface: N vertices, P texels.
+        mesh: the same surface with as few faces as tell what hides what.
+        vertices: places and normals of the N vertices.
+        texels: places and normals of the P texels.
+        guide: (N, G) what copies must share besides their colours.
+        rasterizer: says which face each pixel sees.
     """
 
-    places: Tensor
-    colors: Tensor
-    guide: Tensor
-    rarity: Tensor
-
-    def nearest(self, colors: Tensor, guide: Tensor, weight: float) -> Tensor:
-        """(M,) int64: the exemplar most like each of M patches (M, 3 K) and their guides (M, G), colours weighted."""
-        known = torch.cat([weight * self.colors, self.guide], -1)
-        offset = known.square().sum(-1) + RARE * self.rarity
-        sought = torch.cat([weight * colors, guide], -1)
-        return torch.cat([(offset - 2 * part @ known.T).argmin(1) for part in sought.split(CHUNK)])
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """What is painted on: N vertices with their tangents, what guides, and how patches are blurred.
-
-    Args:
-        vertices: places and normals.
-        frames: from `upright_frames`.
-        edge: mean length of an edge, object units.
-        averaging: of the mesh.
-        painted: (N, 3) the best guess so far.
-        guide: (N, G) what patches and copies must share besides their colours.
-        contrast: (N,) of the photo's detail about each vertex, finer than the mesh.
-        shown: (N,) 0..1, how well the photo shows a vertex.
-        known: (N,) 0..1, how far its colour is known.
-    """
-
+    surface: Surface
+    mesh: Mesh
     vertices: Points
-    frames: tuple[Tensor, Tensor]
-    edge: float
-    averaging: Averaging
-    painted: Tensor
+    texels: Points
     guide: Tensor
-    contrast: Tensor
-    shown: Tensor
-    known: Tensor
+    rasterizer: Rasterizer
+
+    @property
+    def pitch(self) -> float:
+        """Side of a pixel, object units."""
+        low, high = self.vertices.position.amin(0), self.vertices.position.amax(0)
+        return float((high - low).amax()) / FINE
 
 
-def synthesised_layer(
-    surface: Surface, photo: Photo, vertices: Points, texels: Points, painted: Layer, shown: Tensor, known: Tensor, seed: int
-) -> Layer | None:  # fmt: skip
+@dataclass(frozen=True)
+class Known:
+    """How far colours are known, 0..1, of vertices (N,) and texels (P,)."""
+
+    vertices: Tensor
+    texels: Tensor
+
+
+def with_synthesis(
+    surface: Surface, mesh: Mesh, photo: Photo, vertices: Points, texels: Points, painted: Layer, known: Known,
+    rasterizer: Rasterizer, seed: int,
+) -> Layer:  # fmt: skip
     """Paint what is not known with patches of what the photo shows.
 
     Args:
         surface: N vertices, P texels.
-        photo: what detail finer than the mesh is taken from.
+        mesh: the same surface with as few faces as tell what hides what.
+        photo: what is copied from.
         vertices: places and normals of the N vertices.
         texels: places and normals of the P texels.
         painted: the best guess so far, the photo over it.
-        shown: (N,) 0..1, how well the photo shows a vertex.
-        known: (N,) 0..1, how far its colour is known: those colours stay, and what is made joins on to them.
+        known: those colours stay, and what is made joins on to them.
+        rasterizer: says which face each pixel sees.
         seed: of the choice of patches.
 
     Returns:
-        A layer that is trusted wherever colours are not known; None when there is nothing to paint, or to copy from.
+        The same layer where colours are known, where no picture shows the surface, and if there is nothing to copy from.
 
-    Reference: Kwatra et al., Texture optimization for example-based synthesis (2005), its alternation of search and averages; guided as in
-    Hertzmann et al., Image analogies (2001). Ours runs on the vertices of a surface, and patches that have few like them are rarely copied.
+    Reference: Hertzmann et al., Image analogies (2001), copies guided by more than colours.
     """
-    loose = known < SURE
-    if not bool(loose.any()):
-        return None
-    canvas = prepare_canvas(surface, photo, vertices, painted.vertex_rgb, shown, known)
-    chance = torch.Generator().manual_seed(seed)
-    rgb, copied = painted.vertex_rgb, None
-    for level in LEVELS:
-        made = synthesise_level(canvas, rgb, *level, first=level is LEVELS[0], chance=chance)
-        if made is None:
-            return None
-        rgb, copied = made
-    assert copied is not None
-    detail = copied_detail(surface, photo, vertices, texels, canvas.frames, canvas.edge, rgb, canvas.contrast, copied)
-    rgb, trust = calmed(canvas, rgb), loose.to(rgb)
-    return Layer(rgb, trust, (surface.at_texels(rgb) + detail).clamp(0, 1), surface.at_texels(trust[:, None])[:, 0].clamp(0, 1))
-
-
-def calmed(canvas: Canvas, rgb: Tensor) -> Tensor:
-    """(N, 3) what was painted, closer to the guess."""
-    # Copies may be lighter or darker than the guess, which is right about that more often.
-    rgb = rgb + CALM * canvas.averaging(canvas.painted - rgb, CALM_ROUNDS)
-    # Small differences are ripples of the copies' shading, great ones are what is painted on the object.
-    differs = rgb - canvas.painted
-    size = differs.square().sum(-1, keepdim=True)
-    return (canvas.painted + differs * size / (size + RIPPLE**2)).clamp(0, 1)
-
-
-def prepare_canvas(surface: Surface, photo: Photo, vertices: Points, painted: Tensor, shown: Tensor, known: Tensor) -> Canvas:
-    """Tangents, guide and averages of a surface seen in a photo."""
-    position, faces = vertices.position, surface.mesh.faces
-    eye = photo.sharp.camera.position[0]
-    away = torch.nn.functional.normalize(-eye * eye.new_tensor([1.0, 0.0, 1.0]), dim=0)
-    averaging = Averaging(faces, len(position))
-    guide = guide_values(vertices, averaging(painted, GUIDE_ROUNDS))
-    edge = float((position[faces[:, 0]] - position[faces[:, 1]]).norm(dim=-1).mean())
-    frames, contrast = upright_frames(vertices.normal, away), contrast_around(photo, position)
-    return Canvas(vertices, frames, edge, averaging, painted, guide, contrast, shown, known)
+    averaging = Averaging(surface.mesh.faces, len(vertices.position))
+    guide = guide_values(vertices, averaging(painted.vertex_rgb, GUIDE_ROUNDS))
+    shown = Layer(painted.vertex_rgb, known.vertices, painted.texel_rgb, known.texels)
+    stage = Stage(surface, mesh, vertices, texels, guide, rasterizer)
+    example, fine = example_of(stage, photo, painted)
+    levels = examples(example, seed)
+    if levels[-1] is None:
+        return painted
+    for number, turn in enumerate(TURNS):
+        camera, size = framed(turned(photo.sharp.camera, vertices.position, turn), vertices.position, stage.pitch)
+        layer = from_one_side(stage, photo, camera, size, painted, known, (levels, fine), seed + number)
+        if layer is not None:
+            painted = lay_over(surface, painted, layer)
+            known = Known(torch.maximum(known.vertices, layer.vertex_trust), torch.maximum(known.texels, layer.texel_trust))
+    return lay_over(surface, painted, shown)  # what is known was moved towards what is made beside it
 
 
 def guide_values(vertices: Points, around: Tensor) -> Tensor:
@@ -157,76 +126,134 @@ def guide_values(vertices: Points, around: Tensor) -> Tensor:
     longest = (high - low).amax()
     outward = (vertices.position - (low + high) / 2) * around.new_tensor([1.0, 0.0, 1.0])
     outward = outward / outward.norm(dim=-1, keepdim=True).clamp(min=AXIS * float(longest))
-    facing = torch.stack([UPWARD * vertices.normal[:, 1], OUTWARD * (vertices.normal * outward).sum(-1)], -1)
-    return torch.cat([COLOR * around, HEIGHT * vertices.position[:, 1:2] / longest, facing], -1)
+    directions = torch.stack([UPWARD * vertices.normal[:, 1], OUTWARD * (vertices.normal * outward).sum(-1)], -1)
+    return torch.cat([COLOR * around, HEIGHT * vertices.position[:, 1:2] / longest, directions], -1)
 
 
-def synthesise_level(
-    canvas: Canvas, rgb: Tensor, spacing: float, rounds: int, share: float, first: bool, chance: torch.Generator
-) -> tuple[Tensor, Tensor] | None:
-    """Search and average at one spacing of patches.
+def turned(camera: Cameras, points: Tensor, degrees: float) -> Cameras:
+    """One camera gone round the upright middle axis of points (N, 3)."""
+    middle = (points.amin(0) + points.amax(0)) / 2
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    rotation = points.new_tensor([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+    pose = camera.cam_to_world.clone()
+    pose[0, :3, :3] = rotation @ pose[0, :3, :3]
+    pose[0, :3, 3] = rotation @ (pose[0, :3, 3] - middle) + middle
+    return replace(camera, cam_to_world=pose)
+
+
+def framed(camera: Cameras, points: Tensor, pitch: float) -> tuple[Cameras, int]:
+    """The camera with a square picture about points (N, 3), a pixel about ``pitch`` object units, and its side in pixels."""
+    place = camera.project(points)[0]
+    depth, low, high = float(place[:, 2].median()), place[:, :2].amin(0), place[:, :2].amax(0)
+    size = math.ceil(float(((high - low) * depth / camera.focal[0]).amax()) / pitch) + 2 * MARGIN
+    size += -size % MULTIPLE
+    side = size * pitch * camera.focal[0] / depth  # of the picture, in fractions of the camera's own
+    start = (low + high - side) / 2
+    return Cameras(camera.cam_to_world, camera.focal / side, (camera.center - start) / side), size
+
+
+def looked_at(stage: Stage, camera: Cameras, size: int, values: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, n, C + 7) values (N, C) of vertices and their guides as a camera sees them, and (n, n) bool where it sees any."""
+    straight = STRAIGHT * facing(camera, stage.vertices.position, stage.vertices.normal)[:, None]
+    points, faces = camera.project(stage.vertices.position), stage.surface.mesh.faces
+    ids = stage.rasterizer.face_ids(points, faces, size, size)
+    seen = fragments(ids, points, faces)
+    return to_image(seen, interpolate(seen, torch.cat([values, stage.guide, straight], -1)))[0], ids[0] >= 0
+
+
+def example_of(stage: Stage, photo: Photo, painted: Layer) -> tuple[Picture, np.ndarray]:
+    """The photo as an example, and (ZOOM n, ZOOM n, 3) in more detail."""
+    camera, size = framed(photo.sharp.camera, stage.vertices.position, stage.pitch)
+    shown = project_photo(photo.soft, stage.vertices.position, stage.vertices.normal, photo.grazing)[1]
+    values, seen = looked_at(stage, camera, size, shown[:, None])
+    steps = (torch.arange(DENSE * size, device=shown.device) + 0.5) / (DENSE * size)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    own, fraction = photo.sharp.camera, camera.focal[0] / photo.sharp.camera.focal[0]
+    x, y = (((along.reshape(-1) - camera.center[0, axis]) / fraction[axis] + own.center[0, axis]) for axis, along in enumerate((x, y)))
+    planes = torch.cat([sample(photo.sharp.rgb, x, y, "bicubic").clamp(0, 1), sample(photo.sharp.trust[..., None], x, y)], -1)
+    planes = planes.T.reshape(1, 4, DENSE * size, DENSE * size)
+    coarse, fine = (F.avg_pool2d(planes, step)[0].permute(1, 2, 0).cpu().numpy() for step in (DENSE, DENSE // ZOOM))
+    inside = (seen & (values[..., 0] > SHOWN)).cpu().numpy() & (coarse[..., 3] > 0.99)
+    guide = values[..., 1:].cpu().numpy()
+    return Picture(np.ascontiguousarray(coarse[..., :3]), guide, inside, inside), np.ascontiguousarray(fine[..., :3])
+
+
+def from_one_side(
+    stage: Stage, photo: Photo, camera: Cameras, size: int, painted: Layer, known: Known,
+    example: tuple[list[Example | None], np.ndarray], seed: int,
+) -> Layer | None:  # fmt: skip
+    """What is made of a side as a layer that is trusted where nothing is known; None where there is nothing to make.
 
     Args:
-        canvas: what is painted on.
-        rgb: (N, 3) colours so far.
-        spacing: of a patch's places, mean edges.
-        rounds: of search and averages.
-        share: of the vertices that are middles of patches, chosen by chance.
-        first: nothing is painted yet; the first search goes by the guide.
+        stage: what is looked at.
+        photo: its grazing angle counts.
+        camera: that looks at the side.
+        size: pixels along a side of its picture.
+        painted: the best guess so far.
+        known: how far it is known.
+        example: levels and detail of what is copied from.
+        seed: of the choice of patches.
+    """
+    values, inside = looked_at(stage, camera, size, torch.cat([painted.vertex_rgb, known.vertices[:, None]], -1))
+    blank = Views(camera, values.new_zeros(1, size, size, 3), inside.to(values)[None])
+    source = prepare_photo(blank, stage.mesh, stage.rasterizer)
+    told = with_texels(values[..., :4], source, stage.texels, torch.cat([painted.texel_rgb, known.texels[:, None]], -1))
+    picture = Picture(
+        told[..., :3].cpu().numpy(), values[..., 4:].contiguous().cpu().numpy(), inside.cpu().numpy(), (told[..., 3] > SURE).cpu().numpy()
+    )
+    made = synthesised(picture, *example, seed)
+    if made is None:
+        return None
+    loose = inside & (told[..., 3] <= SURE)
+    sharp, soft = closer_to_guess(made, told[..., :3], values[..., :3], loose)
+    within = F.interpolate(inside.to(values)[None, None], scale_factor=ZOOM)[0, 0]
+    faces, place = stage.surface.mesh.faces, stage.vertices.position
+    edge = float((place[faces[:, 0]] - place[faces[:, 1]]).norm(dim=-1).mean())
+    fine = replace(source, rgb=spread_smoothly(sharp, within))
+    coarse = soften(replace(source, rgb=spread_smoothly(soft, inside.to(values))), edge)
+    layer = photo_layer(Photo(fine, coarse, photo.grazing), stage.vertices, stage.texels)
+    trust = [
+        given * (1 - sure) * ((facing(camera, points.position, points.normal) - HARDLY) / (WHOLLY - HARDLY)).clamp(0, 1)
+        for given, sure, points in (
+            (layer.vertex_trust, known.vertices, stage.vertices),
+            (layer.texel_trust, known.texels, stage.texels),
+        )
+    ]
+    return replace(layer, vertex_trust=trust[0], texel_trust=trust[1])
+
+
+def with_texels(picture: Tensor, source: PhotoSource, texels: Points, values: Tensor) -> Tensor:
+    """(n, n, C) a picture of vertices' values with the means of texels' values (P, C) wherever those are seen."""
+    size = len(picture)
+    seen = project_photo(source, texels.position, texels.normal, SLANTED)[1] > 0.5
+    x, y, _ = source.camera.project(texels.position[seen])[0].unbind(-1)
+    pixel = (y * size).long().clamp(0, size - 1) * size + (x * size).long().clamp(0, size - 1)
+    count = torch.bincount(pixel, minlength=size * size)
+    total = torch.stack([torch.bincount(pixel, one, size * size) for one in values[seen].T], -1)
+    means = total / count.clamp(min=1)[:, None]
+    return torch.where((count > 0)[:, None], means, picture.reshape(size * size, -1)).reshape(picture.shape)
+
+
+def closer_to_guess(made: tuple[np.ndarray, np.ndarray], told: Tensor, guess: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
+    """What was made in a picture's own resolution and in more detail, lighter or darker as the guess is, and what is told beside it.
+
+    Args:
+        made: from `synthesised`.
+        told: (n, n, 3) colours of texels.
+        guess: (n, n, 3) colours without detail.
+        loose: (n, n) bool, where colours are made.
 
     Returns:
-        (N, 3) colours, and (N,) int64 the vertex that each middle of a patch is copied from, -1 for others; None without exemplars.
+        (ZOOM n, ZOOM n, 3) and (n, n, 3).
     """
-    blur = round((spacing / LEVELS[-1][0]) ** 2) if spacing > LEVELS[-1][0] else 0
-    loose = (canvas.known < SURE).nonzero()[:, 0]
-    loose = some(loose, math.ceil(share * len(loose)), chance)
-    source = canvas.averaging(canvas.painted, blur)
-    exemplars, vertex = find_exemplars(canvas, source, spacing, chance)
-    if len(vertex) < FEWEST:
-        return None
-    places = patch_vertices(canvas.vertices.position, canvas.vertices.normal, canvas.frames, loose, spacing * canvas.edge)
-    guide = SIDE * canvas.guide[loose]
-    for turn in range(rounds):
-        colors = canvas.averaging(rgb, blur)[places].flatten(1)
-        best = exemplars.nearest(colors, guide, FIRST if first and turn == 0 else 1.0)
-        voted = vote(rgb, places, source[exemplars.places[best]])
-        rgb = torch.lerp(voted, canvas.painted, canvas.known[:, None])
-    copied = torch.full_like(canvas.known, -1, dtype=torch.int64)
-    copied[loose] = vertex[best]
-    return rgb, copied
+    coarse, fine = (torch.from_numpy(one).to(told) for one in made)
+    differs = guess - coarse
+    # Where they differ much the copies have an edge, or dots, that the guess has blurred: those stay.
+    small = differs / (1 + differs.square().sum(-1, keepdim=True) / EDGE**2)
+    shift = CALM * blur_inside(small, loose.to(told), CALM_SPREAD * FINE)
 
+    def zoomed(image: Tensor) -> Tensor:
+        return F.interpolate(image.permute(2, 0, 1)[None], scale_factor=ZOOM, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
 
-def find_exemplars(canvas: Canvas, source: Tensor, spacing: float, chance: torch.Generator) -> tuple[Exemplars, Tensor]:
-    """Patches that the photo shows whole, with colours from ``source`` (N, 3), and the vertices (E,) at their middles."""
-    vertex = some((canvas.shown > WELL_SHOWN).nonzero()[:, 0], MOST + MOST // 2, chance)
-    places = patch_vertices(canvas.vertices.position, canvas.vertices.normal, canvas.frames, vertex, spacing * canvas.edge)
-    whole = (canvas.shown[places] > SHOWN).float().mean(1) > WHOLE
-    vertex, places = vertex[whole][:MOST], places[whole][:MOST]
-    colors, contrast = source[places].flatten(1), canvas.contrast[vertex]
-    # A line too thin for the mesh is as rare among bare patches as an eye.
-    rare = rarities(torch.cat([colors, FINE * SIDE * contrast[:, None]], -1))
-    return Exemplars(places, colors, SIDE * canvas.guide[vertex], rare), vertex
-
-
-def rarities(colors: Tensor) -> Tensor:
-    """(E,) squared distance from each patch (E, D) to the last of the share of patches that is most like it."""
-    if len(colors) < FEWEST:
-        return colors.new_zeros(len(colors))
-    rank, size = max(2, int(RARE_SHARE * len(colors))), colors.square().sum(-1)
-    parts = [(size[at, None] + size - 2 * colors[at] @ colors.T).kthvalue(rank, 1).values for at in torch.arange(len(colors)).split(CHUNK)]
-    return torch.cat(parts).clamp(min=0)
-
-
-def vote(rgb: Tensor, places: Tensor, copies: Tensor) -> Tensor:
-    """(N, 3) the mean of what M patches (M, K) of vertices are to look like, copies (M, K, 3), the middle of a patch counting most."""
-    weight = torch.exp(-patch_places(rgb.device).square().sum(-1) / 2)
-    total, sum_of_weights = torch.zeros_like(rgb), torch.zeros_like(rgb[:, 0])
-    total.index_add_(0, places.flatten(), (copies * weight[:, None]).flatten(0, 1))
-    sum_of_weights.index_add_(0, places.flatten(), weight.expand_as(places).flatten())
-    told = sum_of_weights[:, None]
-    return torch.where(told > 1e-4, total / told.clamp(min=1e-4), rgb)
-
-
-def some(which: Tensor, most: int, chance: torch.Generator) -> Tensor:
-    """At most so many of (M,) int64, in an order of chance."""
-    return which[torch.randperm(len(which), generator=chance)[:most].to(which.device)]
+    sharp = torch.where(fine.isnan(), zoomed(told), fine + zoomed(shift))
+    return sharp.clamp(0, 1), torch.where(loose[..., None], coarse + shift, told).clamp(0, 1)

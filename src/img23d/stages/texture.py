@@ -27,7 +27,7 @@ from img23d.ops.smooth import turned_away
 from img23d.ops.split_faces import split_faces
 from img23d.ops.srgb import to_linear, to_srgb
 from img23d.ops.symmetry import HalfTurn, Symmetry, find_symmetries
-from img23d.ops.synthesis import synthesised_layer
+from img23d.ops.synthesis import Known, with_synthesis
 from img23d.ops.unseen import (
     Photo,
     Points,
@@ -41,7 +41,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 17
+VERSION = 18
 # What the photo looks at has relief, and the rest is smooth: deviations there count so many times as much when faces are saved.
 SHOWN_WORTH = 8.0
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
@@ -176,7 +176,7 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     ground, back = plain_layer(surface, mean_color(photo)), back_layer(prior, photo, vertices, texels)
     if found.figure and not prior.known:
         # Hoods and hair close behind a face: what goes round the outline tells more of the back than the front does.
-        back = replace(back, vertex_trust=told_for_sure(back.vertex_trust), texel_trust=told_for_sure(back.texel_trust))
+        back = sure(back)
     else:
         # What is seen through the object is only a ground to paint on: it gives way where better layers meet it.
         ground = scaled(lay_over(surface, ground, through_layer(surface, photo, vertices, texels)), 0.3)
@@ -188,10 +188,8 @@ def bake_colors(scene: Painted, prior: ShapePrior, mesh: Mesh, face: Tensor, opt
     result = painted(surface, guess, better)
     if options.synthesis:
         context.progress(0.7, "synthesis")
-        known = torch.stack([layer.vertex_trust for layer in better] + [told_for_sure(back.vertex_trust)]).amax(0)
-        made = synthesised_layer(surface, photo, vertices, texels, result, seen.vertex_trust, known, context.seed)
-        if made is not None:
-            result = painted(surface, guess, [made, *better])
+        known = how_known([*better, sure(back)])
+        result = with_synthesis(surface, mesh, photo, vertices, texels, result, known, context.rasterizer, context.seed)
     image = result.texel_rgb.new_zeros(*face.shape, 3)
     image[covered] = result.texel_rgb
     return pad(image, covered)
@@ -219,6 +217,12 @@ def painted(surface: Surface, ground: Layer, layers: list[Layer]) -> Layer:
     return ground
 
 
-def told_for_sure(trust: Tensor) -> Tensor:
-    """(N,) 0..1: where the back's colours, trusted so much, are a given mesh's own; no network is that sure of its guess."""
-    return ((trust - 0.8) / 0.2).clamp(0, 1)
+def sure(back: Layer) -> Layer:
+    """The back's colours, trusted only where they are a given mesh's own; no network is that sure of its guess."""
+    trust = [((one - 0.8) / 0.2).clamp(0, 1) for one in (back.vertex_trust, back.texel_trust)]
+    return replace(back, vertex_trust=trust[0], texel_trust=trust[1])
+
+
+def how_known(layers: list[Layer]) -> Known:
+    """How far colours are known by any of several layers."""
+    return Known(*(torch.stack([getattr(one, name) for one in layers]).amax(0) for name in ("vertex_trust", "texel_trust")))
