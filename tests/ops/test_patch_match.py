@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from img23d.ops.patch_match import FEWEST, ZOOM, Picture, examples, first_places, overuse, patches, rarities, shrink, synthesised
+from img23d.ops.patch_match import FEWEST, ZOOM, Picture, examples, first_places, patches, rarities, shrink, synthesised
 from img23d.ops.patch_match_compiled import patch_cost, search, vote
 
 SIZE = 96
@@ -89,7 +89,16 @@ def test_thin_things_are_copied_on_the_levels_that_hold_a_patch():
     levels = examples(picture(of_tiles(SIZE), inside=inside), 0)
     assert levels[0] is None and [one.half for one in levels[1:]] == [2, 3]
     made = synthesised(picture(np.full((SIZE, SIZE, 3), 0.5)), levels, of_tiles(SIZE, ZOOM), 0)
-    assert made is not None and dark_share(made[0]) > 0.1
+    assert made is not None and dark_share(made[0]) > 0.05
+
+
+def test_what_is_too_thin_for_the_coarser_levels_is_made_on_the_finest():
+    inside = np.zeros((SIZE, SIZE), bool)
+    inside[:, 40] = True
+    begun = np.full((SIZE, SIZE, 3), 0.5)
+    assert [bool(picture(begun, inside=inside).shrunk(step).inside.any()) for step in (4, 2, 1)] == [False, False, True]
+    rgb, _ = synthesised(picture(begun, inside=inside), examples(picture(of_tiles(SIZE)), 0), of_tiles(SIZE, ZOOM), 0)
+    assert (np.abs(rgb[inside][:, 0] - 0.5) > 0.2).mean() > 0.8
 
 
 def test_the_search_finds_what_a_loop_over_all_finds():
@@ -126,15 +135,12 @@ def test_votes_are_weighted_means():
     assert told[4, 3] > 0 and told[4, 2] == 0 and made[4, 2, 0] == 0
 
 
-def test_odd_patches_are_rare_and_common_places_dear():
+def test_odd_patches_are_rare():
     chance = np.random.default_rng(0)
     alike = 0.5 + 0.02 * chance.standard_normal((400, 75))
     alike[7] = 0.1
     rare = rarities(alike, chance)
     assert rare.argmax() == 7 and rare[7] > 10 * np.median(rare)
-    example = examples(picture(of_tiles(SIZE)), 0)[-1]
-    dear = overuse(example, np.repeat([[40, 40]], 500, 0))
-    assert dear[40, 40] > 10 * dear[80, 80] and dear[80, 80] == 0
 
 
 def test_finer_levels_begin_where_the_coarser_one_ended():

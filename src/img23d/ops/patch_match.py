@@ -15,6 +15,8 @@ from img23d.ops.patch_match_compiled import search, vote
 
 # Pixels in a row that become one, from the first level to the last, and rounds of search and votes of each.
 LEVELS = ((4, 4), (2, 4), (1, 3))
+# Scans of a level's first search, and of the others.
+FIRST_SCANS, SCANS = 4, 2
 # Pixels from the middle of a patch to its edge; the second where the example has too few places for the first.
 HALVES = (3, 2)
 # Fewest places to copy from.
@@ -22,9 +24,7 @@ FEWEST = 60
 # Pixels of the result across one of the picture.
 ZOOM = 2
 # A patch as unlike the others as this share of so many of them is rare (an eye, a letter), and costs so much of that distance.
-RARE_SHARE, RARE_AMONG, RARE = 0.02, 1500, 0.25
-# What a patch costs that is copied as often as all on average, and how many times as often counts at most.
-OFTEN, MOST_OFTEN = 0.002, 10.0
+RARE_SHARE, RARE_AMONG, RARE = 0.02, 1500, 1.0
 # Cost at which votes count a third: this share of the patches cost less. Votes on the result differ so many times as much.
 DOUBTED, SHARPLY = 0.6, 4.0
 # Of patches looked up at once.
@@ -113,15 +113,15 @@ def synthesised(picture: Picture, levels: list[Example | None], fine: np.ndarray
         or to make.
 
     Reference: Wexler, Shechtman, Irani, Space-time completion of video (2007), search and votes from coarse to fine; Barnes et al.,
-    PatchMatch (2009), the search; Kaspar et al., Self tuning texture optimization (2015), what is copied too often.
+    PatchMatch (2009), the search.
     """
     if levels[-1] is None or not (picture.inside & ~picture.known).any():
         return None
     chance = np.random.default_rng(seed)
     places, costs = np.zeros((0, 0, 2), np.int32), np.zeros((0, 0), np.float32)  # none yet
     for (step, rounds), example in zip(LEVELS, levels):
-        if example is not None:
-            level = picture.shrunk(step)
+        level = picture.shrunk(step)
+        if example is not None and (level.inside & ~level.known).any():
             start = first_places(level, example, places, costs, chance)
             rgb, places, costs = one_level(level, example, start, not len(places), rounds, seed)
     wanted = middles(picture, levels[-1].half)
@@ -155,13 +155,11 @@ def one_level(
         rgb = voted(picture, example, wanted, loose, places, np.ones((size, size), np.float32))
     for number in range(rounds):
         told = picture.inside & picture.known if blank and number == 0 else picture.inside
-        for scan in range(2 if number == 0 else 1):
-            often = 0.0 if blank and number == 0 and scan == 0 else overuse(example, places[wanted[:, 0], wanted[:, 1]])
-            price = (example.price + often).astype(np.float32)
-            search(
-                rgb, told, picture.guide, wanted, example.picture.rgb, example.picture.guide, price, example.usable, example.spots,
-                places, costs, example.half, 2, seed + number + len(LEVELS) * 10 * scan,
-            )  # fmt: skip
+        scans = FIRST_SCANS if number == 0 else SCANS
+        search(
+            rgb, told, picture.guide, wanted, example.picture.rgb, example.picture.guide, example.price, example.usable, example.spots,
+            places, costs, example.half, scans, seed + number,
+        )  # fmt: skip
         spread = np.quantile(costs[wanted[:, 0], wanted[:, 1]], DOUBTED) + 1e-6
         weights = np.exp(-np.minimum(costs / spread, 20)).astype(np.float32) + np.float32(1e-6)
         rgb = voted(picture, example, wanted, loose, places, weights)
@@ -192,15 +190,6 @@ def first_places(picture: Picture, example: Example, places: np.ndarray, costs: 
     fits = (finer < len(example.usable)).all(-1) & (costs[row // step, column // step] < NOTHING)
     fits[fits] = example.usable[finer[fits][:, 0], finer[fits][:, 1]]
     return np.where(fits[..., None], finer, drawn).astype(np.int32)
-
-
-def overuse(example: Example, copied: np.ndarray) -> np.ndarray:
-    """(n, n) what copying costs because the same is copied to K other places (K, 2) already."""
-    count, side = np.zeros(example.usable.shape, np.float32), 2 * example.half + 1
-    np.add.at(count, (copied[:, 0], copied[:, 1]), 1)
-    share = ndimage.uniform_filter(example.usable.astype(np.float32), side)
-    even = len(copied) / len(example.spots)
-    return OFTEN * np.minimum(ndimage.uniform_filter(count, side) / np.maximum(share, 1e-3) / even, MOST_OFTEN)
 
 
 def patches(rgb: np.ndarray, spots: np.ndarray, half: int) -> np.ndarray:
