@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from img23d.ops import mirrored
+from img23d.ops.agreement import UNTOLD, agreement, spread
 from img23d.ops.fill import Layer
 from img23d.ops.march import marching_tetrahedra
-from img23d.ops.mirrored import AROUND, TELLING, UNTOLD, Candidate, agreement, consider, featureless, images, meeting, without_doubted
+from img23d.ops.mirrored import AROUND, Candidate, consider, featureless, images, meeting, without_doubted
 from img23d.ops.normals import vertex_normals
 from img23d.ops.project_photo import PhotoSource
 from img23d.ops.symmetry import HalfTurn, MirrorPlane
@@ -137,13 +138,36 @@ def test_a_standing_figure_gets_no_second_face(monkeypatch, height, score, turn,
 
 def test_one_colour_all_over_confirms_no_image_that_decides_what_is_on_the_back():
     random = torch.Generator().manual_seed(0)
-    grey, spread, trust = torch.full((400, 3), 0.5), 0.1 * torch.randn(400, 3, generator=random), torch.ones(400)
+    grey, varied, trust = torch.full((400, 3), 0.5), 0.1 * torch.randn(400, 3, generator=random), torch.ones(400)
     noise = 0.03 * torch.randn(400, 3, generator=random)
-    plain, painted = ((grey, trust), (grey + noise, trust)), ((grey + spread, trust), (grey + spread + noise, trust))
-    assert agreement(*plain) == agreement(*painted) == 1.0
-    assert agreement(*plain, telling=TELLING) == UNTOLD and agreement(*painted, telling=TELLING) == 1.0
+    plain, painted = ((grey, trust), (grey + noise, trust)), ((grey + varied, trust), (grey + varied + noise, trust))
+    assert agreement(*plain, 0.01) == agreement(*painted, 0.01) == 1.0
+    heights = torch.rand(400, generator=random)
+    assert agreement(*plain, 0.01, heights=heights) == UNTOLD and agreement(*painted, 0.01, heights=heights) == 1.0
     other = (grey + 0.5, trust)
-    assert agreement(plain[0], other, telling=TELLING) == agreement(plain[0], other) < UNTOLD, "other colours still deny it"
+    assert agreement(plain[0], other, 0.01, heights=heights) == agreement(plain[0], other, 0.01) < UNTOLD, "other colours still deny it"
+
+
+def test_colours_that_are_the_same_all_round_confirm_no_such_image_either():
+    random = torch.Generator().manual_seed(0)
+    heights, trust = torch.rand(2000, generator=random), torch.ones(2000)
+    coat = torch.where(heights[:, None] > 0.6, torch.tensor([0.9, 0.9, 0.9]), torch.tensor([0.2, 0.3, 0.5]))
+    noise = 0.03 * torch.randn(2000, 3, generator=random)
+    assert agreement((coat, trust), (coat + noise, trust), 0.01) == 1.0
+    assert agreement((coat, trust), (coat + noise, trust), 0.01, heights=heights) == UNTOLD
+    spots = (torch.rand(2000, 1, generator=random) > 0.5) * 0.4
+    assert agreement((coat + spots, trust), (coat + spots + noise, trust), 0.01, heights=heights) == 1.0
+
+
+def test_the_spread_at_each_height_is_that_about_its_mean():
+    heights, rgb = torch.linspace(0, 1, 1600), torch.zeros(1600, 3)
+    rgb[800:] = 0.8
+    rgb[::2] += 0.1
+    weight = torch.full((1600,), 1 / 1600)
+    assert spread(rgb, weight, heights) == pytest.approx(0.05, abs=0.008)
+    # Points that count nothing say nothing.
+    half = torch.where(torch.arange(1600) % 2 == 0, 0.0, 1 / 800)
+    assert spread(rgb, half, heights) == pytest.approx(0.0, abs=0.03)
 
 
 def candidate(agreement: float, doubted: bool) -> Candidate:

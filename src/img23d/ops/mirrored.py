@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img23d.ops.agreement import UNTOLD, agreement
 from img23d.ops.features import without_features
 from img23d.ops.fill import Layer, Surface
 from img23d.ops.project_photo import project_photo
@@ -22,17 +23,12 @@ CLOSE, AROUND = 0.02, 0.15
 SAMPLES = 20_000  # points of the surface among which an image's nearest is sought
 # Length over which images of points are moved alike to meet the surface, object units.
 SNAP = 0.06
-# Colours differ by this much, root mean square, where both sides are seen: full agreement below, none above.
-AGREES, DISAGREES = 0.06, 0.22
 # Share of the vertices that must be seen on both sides before agreement means anything; of half a turn, which a lettered lid would deny.
 ENOUGH_SEEN, ENOUGH_TURNED = 0.01, 0.03
 # The same of a plane that fits worse than another: a car's or a shoe's long guess fits its image across the length best.
 ENOUGH_DOUBTED = 0.05
-# Colours that agree confirm an image that swaps front and back only where they differ by less than this share of their own spread.
-TELLING = 0.75
-# Agreement that is assumed where no seen point tells, that is left where colours differ (boxes have other prints on every side, and
-# a wrong print still looks better than a smear), and from which on the photo confirms the image; below the last it contradicts it.
-UNTOLD, CONTRADICTED, CONFIRMED, DENIED = 0.5, 0.3, 0.6, 0.45
+# Agreement from which on the photo confirms an image; below the last it contradicts it.
+CONFIRMED, DENIED = 0.6, 0.45
 # Cosines between a plane's normal and the direction to the camera: a plane through the camera, and one across the view.
 THROUGH, ACROSS = 0.35, 0.8
 # Score from which half a turn counts: a head guessed round fits itself turned at .92, boxes and vessels fit at 1.
@@ -47,6 +43,8 @@ LONG, AS_HIGH, FACE = 1.6, 0.9, (64, 5)
 GOOD_SHAPE, FAIR_SHAPE = 0.8, 0.5
 # Height over reach of what may be a figure or a face: arms, ears and weapons stick out, but what is flatter is seen from above.
 FIGURE = 0.6
+# How far a point must be from its image to count in full where that decides what is on the back, object units.
+APART = 0.2
 # At most so many images, each with at least this mean trust on what was not known before.
 IMAGES, LEAST_GAIN = 2, 0.01
 
@@ -193,36 +191,15 @@ def consider(photo: Photo, symmetry: Symmetry, seen: Layer, vertices: Points, ma
     """What a symmetry would show, without moving images of points onto the surface: enough to choose by."""
     position, normal = symmetry.apply(vertices.position), symmetry.apply_direction(vertices.normal)
     rgb, trust = project_photo(photo.soft, position, normal, photo.grazing, slack=2 * SLACK, any_side=True)
-    doubted = isinstance(symmetry, MirrorPlane) and symmetry.doubted
-    enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else ENOUGH_DOUBTED if doubted else ENOUGH_SEEN
+    doubted = ENOUGH_DOUBTED if isinstance(symmetry, MirrorPlane) and symmetry.doubted else ENOUGH_SEEN
+    enough = ENOUGH_TURNED if isinstance(symmetry, HalfTurn) else doubted
     across = across_view(photo, symmetry)
-    # Of what has one colour all over, every image agrees; where that decides what is on the back, it must tell more than one colour would.
-    alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, trust), enough, TELLING if across > ACROSS and not made else None)
+    heights, counts = None, trust
+    if across > ACROSS and not made:
+        # It decides what is on the back. What is near the plane is near its own image, and says nothing.
+        heights, counts = vertices.position[:, 1], trust * ((position - vertices.position).norm(dim=-1) / APART).clamp(max=1)
+    alike = agreement((seen.vertex_rgb, seen.vertex_trust), (rgb, counts), enough, heights)
     return Candidate(symmetry, rgb, trust, alike, across)
-
-
-def agreement(
-    seen: tuple[Tensor, Tensor], imaged: tuple[Tensor, Tensor], enough: float = ENOUGH_SEEN, telling: float | None = None
-) -> float:
-    """How well colours agree where the photo shows both sides.
-
-    Args:
-        seen: colours (N, 3) and trust (N,) of the photo.
-        imaged: the same of its image.
-        enough: mean trust in both from which the answer means anything.
-        telling: they agree only if they differ by less than so much of what the seen ones differ by from their mean.
-
-    Returns:
-        0..1; `UNTOLD` when hardly any point is seen on both sides, and at most that where agreement tells nothing.
-    """
-    both = seen[1] * imaged[1]
-    if float(both.mean()) < enough:
-        return UNTOLD
-    weight = both / both.sum()
-    error = ((seen[0] - imaged[0]).square().mean(-1) * weight).sum().sqrt()
-    varies = ((seen[0] - (seen[0] * weight[:, None]).sum(0)).square().mean(-1) * weight).sum().sqrt()
-    found = float(((DISAGREES - error) / (DISAGREES - AGREES)).clamp(CONTRADICTED, 1))
-    return min(found, UNTOLD) if telling is not None and error > telling * varies else found
 
 
 def across_view(photo: Photo, symmetry: Symmetry) -> float:
