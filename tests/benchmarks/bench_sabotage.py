@@ -287,8 +287,8 @@ SABOTAGES = (
     Sabotage(
         "leaves and flutes are carried round a vessel",
         "ops/carried_round.py",
-        "changes[0] < LINED * changes[1]",
-        "changes[0] < 9.0",
+        "return dense < DENSE or",
+        "return dense < 9.0 or",
         "tests/ops/test_carried_round.py",
     ),
 )

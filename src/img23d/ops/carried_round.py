@@ -26,9 +26,9 @@ SURE, TOLD = 0.8, 0.7
 WIDEST, NARROWEST, BORDER, FAR = 300, 4, 3, 60
 # Over so many columns a border's column becomes what is typical of the rows, which are looked at in one of so many columns; colours alike.
 SETTLED, EVERY, ALIKE = 30, 4, 0.15
-# Over so many pixels colours change by less than this (root mean square) where nothing is painted, and where lines go round by less than
-# so much of what they change by upwards.
-STEP, PLAIN, LINED = 3, 0.045, 0.9
+# Colours change over so many pixels by more than this (root sum square of sRGB). Where they do so at less than this share of all places on
+# the way round, a picture or lines are painted, and at less than so much of the share on the way up, lines that go round.
+STEP, CHANGED, DENSE, LINED = 3, 0.06, 0.25, 0.9
 # How far apart texels may be in the unrolled picture, pixels.
 HOLE = 4
 # Heights that are aligned differ by at most this share of all; what a row that stays behind costs, beside differences of colour, and what
@@ -177,13 +177,13 @@ def without_gaps(picture: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def runs_round(picture: np.ndarray, sure: np.ndarray) -> bool:
-    """Whether a picture (ROWS, COLUMNS, 3), known where it is sure, has lines that go round, or nothing: leaves, flutes and patches end."""
-    round_it = (np.roll(picture, -STEP, 1) - picture)[np.roll(sure, -STEP, 1) & sure]
-    up = (picture[STEP:] - picture[:-STEP])[sure[STEP:] & sure[:-STEP]]
-    if not len(round_it) or not len(up):
+    """Whether what is known of a picture (ROWS, COLUMNS, 3) can go on round the side: lines and single things, but not leaves or flutes."""
+    up = np.linalg.norm(picture[STEP:] - picture[:-STEP], axis=-1)[sure[STEP:] & sure[:-STEP]]
+    along = np.linalg.norm(np.roll(picture, -STEP, 1) - picture, axis=-1)[np.roll(sure, -STEP, 1) & sure]
+    if not len(up) or not len(along):
         return True
-    changes = np.sqrt((round_it**2).mean()), np.sqrt((up**2).mean())
-    return bool(changes[0] < PLAIN or changes[0] < LINED * changes[1])
+    dense = float((along > CHANGED).mean())
+    return dense < DENSE or dense < LINED * float((up > CHANGED).mean())
 
 
 def border(picture: np.ndarray, sure: np.ndarray, first: int, step: int) -> tuple[np.ndarray, np.ndarray]:
