@@ -285,6 +285,20 @@ SABOTAGES = (
         "tests/ops/test_synthesis.py",
     ),
     Sabotage(
+        "what is near its own image confirms it",
+        "ops/mirrored.py",
+        ".norm(dim=-1) / APART).clamp(max=1)",
+        ".norm(dim=-1) / APART).clamp(min=1, max=1)",
+        "tests/ops/test_mirrored.py",
+    ),
+    Sabotage(
+        "what is the same all round confirms an image",
+        "ops/agreement.py",
+        "rgb - means[band]",
+        "rgb - means.mean(0)",
+        "tests/ops/test_mirrored.py",
+    ),
+    Sabotage(
         "leaves and flutes are carried round a vessel",
         "ops/carried_round.py",
         "return dense < DENSE or",

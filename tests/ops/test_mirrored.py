@@ -211,3 +211,18 @@ def test_a_doubted_plane_needs_more_that_is_seen_on_both_sides(monkeypatch, shar
     seen = Layer(torch.ones(100, 3), torch.ones(100), torch.ones(5, 3), torch.ones(5))
     found = consider(SimpleNamespace(soft=None, grazing=1.3), plane, seen, points)
     assert found.agreement == (1.0 if told else mirrored.UNTOLD)
+
+
+@pytest.mark.parametrize("away, across, told", [(0.02, 1.0, False), (0.3, 1.0, True), (0.02, 0.7, True)])
+def test_what_is_beside_a_plane_does_not_confirm_what_is_on_the_back(monkeypatch, away, across, told):
+    random = torch.Generator().manual_seed(0)
+    rgb, trust = torch.rand(100, 3, generator=random), (torch.arange(100) < 5).float()
+    place = torch.rand(100, 3, generator=random)
+    place[:, 2] = away
+    monkeypatch.setattr(mirrored, "project_photo", lambda *_, **__: (rgb, trust))
+    monkeypatch.setattr(mirrored, "across_view", lambda *_: across)
+    points = SimpleNamespace(position=place, normal=torch.zeros(100, 3))
+    plane = MirrorPlane(torch.tensor([0.0, 0.0, 1.0]), 0.0, 1.0, False)
+    seen = Layer(rgb, torch.ones(100), torch.ones(5, 3), torch.ones(5))
+    found = consider(SimpleNamespace(soft=None, grazing=1.3), plane, seen, points)
+    assert found.agreement == (1.0 if told else mirrored.UNTOLD)

@@ -54,8 +54,10 @@ def test_what_is_there_once_is_not_copied():
     plain = 0.6 + 0.02 * chance.standard_normal((SIZE, SIZE, 3))
     spotted = plain.copy()
     spotted[40:48, 40:48] = 0.1
-    begun = np.full((SIZE, SIZE, 3), 0.6)
-    rgb, _ = synthesised(picture(begun), examples(picture(spotted), 0), np.repeat(np.repeat(spotted, 2, 0), 2, 1).astype(np.float32), 0)
+    levels = examples(picture(spotted), 0)
+    assert all(one.price[44 // step, 44 // step] > 10 * np.median(one.price[one.usable]) for step, one in zip((4, 2, 1), levels))
+    fine = np.repeat(np.repeat(spotted, 2, 0), 2, 1).astype(np.float32)
+    rgb, _ = synthesised(picture(np.full((SIZE, SIZE, 3), 0.6)), levels, fine, 0)
     assert (rgb[..., 0] < 0.35).mean() < 0.002 < (spotted[..., 0] < 0.35).mean()
 
 

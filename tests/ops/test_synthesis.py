@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from img23d.backends.rasterizers import choose_rasterizer
+from img23d.ops import synthesis
 from img23d.ops.fill import Layer
 from img23d.ops.synthesis import FINE, MARGIN, Known, closer_to_guess, framed, guide_values, turned, with_synthesis
 from img23d.ops.unseen import Points, photo_layer
@@ -26,7 +27,9 @@ def filled(vase, paint, guess, seed: int = 0, told: float | None = None, **shape
     if told is not None:
         known = Known(torch.full_like(shown, told), torch.full_like(photo.texel_trust, told))
     ras = choose_rasterizer("numba")
-    made = with_synthesis(scene.surface, scene.surface.mesh, scene.photo, scene.vertices, scene.texels, painted, known, ras, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthesis, "FINE", 96)  # enough for a vase
+        made = with_synthesis(scene.surface, scene.surface.mesh, scene.photo, scene.vertices, scene.texels, painted, known, ras, seed)
     return scene, painted, made
 
 
