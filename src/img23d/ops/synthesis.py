@@ -107,7 +107,7 @@ def with_synthesis(
     guide = guide_values(vertices, averaging(painted.vertex_rgb, GUIDE_ROUNDS))
     shown = Layer(painted.vertex_rgb, known.vertices, painted.texel_rgb, known.texels)
     stage = Stage(surface, mesh, vertices, texels, guide, rasterizer)
-    example, fine = example_of(stage, photo, painted)
+    example, fine = example_of(stage, photo)
     levels = examples(example, seed)
     if levels[-1] is None:
         return painted
@@ -161,7 +161,7 @@ def looked_at(stage: Stage, camera: Cameras, size: int, values: Tensor) -> tuple
     return to_image(seen, interpolate(seen, torch.cat([values, stage.guide, straight], -1)))[0], ids[0] >= 0
 
 
-def example_of(stage: Stage, photo: Photo, painted: Layer) -> tuple[Picture, np.ndarray]:
+def example_of(stage: Stage, photo: Photo) -> tuple[Picture, np.ndarray]:
     """The photo as an example, and (ZOOM n, ZOOM n, 3) in more detail."""
     camera, size = framed(photo.sharp.camera, stage.vertices.position, stage.pitch)
     shown = project_photo(photo.soft, stage.vertices.position, stage.vertices.normal, photo.grazing)[1]
