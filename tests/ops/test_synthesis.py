@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.ops import synthesis
 from img23d.ops.fill import Layer
-from img23d.ops.synthesis import FINE, MARGIN, Known, closer_to_guess, framed, guide_values, turned, with_synthesis
+from img23d.ops.synthesis import FINE, MARGIN, Known, Stage, closer_to_guess, framed, guide_values, turned, with_synthesis
 from img23d.ops.unseen import Points, photo_layer
 from img23d.scene.cameras import orbit_degrees
 
@@ -130,6 +132,15 @@ def test_a_frame_holds_the_object_with_pixels_of_the_pitch():
     assert float(place[1, 0] - place[0, 0]) == pytest.approx(0.8 * FINE, rel=0.01)
 
 
+@pytest.mark.parametrize(("texels", "pixels"), [(400, 48), (40_000, 100), (4_000_000, FINE)])
+def test_pictures_are_no_finer_than_the_texture(texels, pixels):
+    """A square of one object unit."""
+    surface = SimpleNamespace(membrane=SimpleNamespace(mass=np.full(4, 0.25)))
+    vertices = Points(torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]), torch.zeros(2, 3))
+    stage = Stage(surface, None, vertices, Points(torch.zeros(texels, 3), torch.zeros(texels, 3)), torch.zeros(2, 6), None)
+    assert stage.pixels == pytest.approx(pixels)
+
+
 def test_guides_tell_heights_and_insides():
     points = Points(torch.tensor([[0.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, -0.5]]), torch.tensor([[0.0, 0.0, 1.0]] * 3))
     guide = guide_values(points, torch.zeros(3, 3))
@@ -143,8 +154,8 @@ def test_copies_follow_the_guess_but_not_over_edges():
     near, edged = torch.full((size, size, 3), 0.45), torch.full((size, size, 3), 0.45)
     edged[:, 16:] = 0.95
     fine = torch.full((2 * size, 2 * size, 3), float("nan"))
-    sharp, soft = closer_to_guess((near.numpy(), fine.numpy()), guess, guess, loose)
+    sharp, soft = closer_to_guess((near.numpy(), fine.numpy()), guess, guess, loose, 4.0)
     assert torch.allclose(soft, torch.tensor(0.45 + 0.9 * 0.05 / (1 + 3 * 0.05**2 / 0.2**2)), atol=1e-3)
     assert torch.equal(sharp, torch.full_like(sharp, 0.5))
-    _, soft = closer_to_guess((edged.numpy(), fine.numpy()), guess, guess, loose)
+    _, soft = closer_to_guess((edged.numpy(), fine.numpy()), guess, guess, loose, 4.0)
     assert abs(float(soft[:, 15].mean()) - 0.45) < 0.06 and float(soft[:, 16].mean()) > 0.8

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,8 +25,8 @@ from img23d.ops.raster import Rasterizer
 from img23d.ops.unseen import Photo, Points, photo_layer, soften
 from img23d.scene import Cameras, Mesh, Views
 
-# Degrees by which the camera goes round for each picture, and pixels along the object's longest side in them.
-TURNS, FINE = (180.0, 90.0, 270.0), 192
+# Degrees by which the camera goes round for each picture, and at most and at least so many pixels along the object's longest side in them.
+TURNS, FINE, COARSE = (180.0, 90.0, 270.0), 192, 48
 # Empty pixels about the object, and whole numbers of pixels that sides of pictures are multiples of.
 MARGIN, MULTIPLE = 8, 8
 # What is known better than this stays as it is; the photo's is copied where it shows the surface at least so well.
@@ -66,11 +67,16 @@ class Stage:
     guide: Tensor
     rasterizer: Rasterizer
 
-    @property
-    def pitch(self) -> float:
-        """Side of a pixel, object units."""
-        low, high = self.vertices.position.amin(0), self.vertices.position.amax(0)
-        return float((high - low).amax()) / FINE
+    @cached_property
+    def pixels(self) -> float:
+        """Along the longest side of the object: no more than tell anything on the texture."""
+        texel = math.sqrt(float(self.surface.membrane.mass.sum()) / max(1, len(self.texels.position)))
+        return min(FINE, max(COARSE, self.longest / (ZOOM * texel)))
+
+    @cached_property
+    def longest(self) -> float:
+        """Longest side of the object's box, object units."""
+        return float((self.vertices.position.amax(0) - self.vertices.position.amin(0)).amax())
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def with_synthesis(
     if levels[-1] is None:
         return painted
     for number, turn in enumerate(TURNS):
-        camera, size = framed(turned(photo.sharp.camera, vertices.position, turn), vertices.position, stage.pitch)
+        camera, size = framed(turned(photo.sharp.camera, vertices.position, turn), vertices.position, stage.longest / stage.pixels)
         layer = from_one_side(stage, photo, camera, size, painted, known, (levels, fine), seed + number)
         if layer is not None:
             painted = lay_over(surface, painted, layer)
@@ -163,7 +169,7 @@ def looked_at(stage: Stage, camera: Cameras, size: int, values: Tensor) -> tuple
 
 def example_of(stage: Stage, photo: Photo) -> tuple[Picture, np.ndarray]:
     """The photo as an example, and (ZOOM n, ZOOM n, 3) in more detail."""
-    camera, size = framed(photo.sharp.camera, stage.vertices.position, stage.pitch)
+    camera, size = framed(photo.sharp.camera, stage.vertices.position, stage.longest / stage.pixels)
     shown = project_photo(photo.soft, stage.vertices.position, stage.vertices.normal, photo.grazing)[1]
     values, seen = looked_at(stage, camera, size, shown[:, None])
     steps = (torch.arange(DENSE * size, device=shown.device) + 0.5) / (DENSE * size)
@@ -205,7 +211,7 @@ def from_one_side(
     if made is None:
         return None
     loose = inside & (told[..., 3] <= SURE)
-    sharp, soft = closer_to_guess(made, told[..., :3], values[..., :3], loose)
+    sharp, soft = closer_to_guess(made, told[..., :3], values[..., :3], loose, CALM_SPREAD * stage.pixels)
     within = F.interpolate(inside.to(values)[None, None], scale_factor=ZOOM)[0, 0]
     faces, place = stage.surface.mesh.faces, stage.vertices.position
     edge = float((place[faces[:, 0]] - place[faces[:, 1]]).norm(dim=-1).mean())
@@ -234,7 +240,9 @@ def with_texels(picture: Tensor, source: PhotoSource, texels: Points, values: Te
     return torch.where((count > 0)[:, None], means, picture.reshape(size * size, -1)).reshape(picture.shape)
 
 
-def closer_to_guess(made: tuple[np.ndarray, np.ndarray], told: Tensor, guess: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
+def closer_to_guess(
+    made: tuple[np.ndarray, np.ndarray], told: Tensor, guess: Tensor, loose: Tensor, spread: float
+) -> tuple[Tensor, Tensor]:
     """What was made in a picture's own resolution and in more detail, lighter or darker as the guess is, and what is told beside it.
 
     Args:
@@ -242,6 +250,7 @@ def closer_to_guess(made: tuple[np.ndarray, np.ndarray], told: Tensor, guess: Te
         told: (n, n, 3) colours of texels.
         guess: (n, n, 3) colours without detail.
         loose: (n, n) bool, where colours are made.
+        spread: of what differs, pixels.
 
     Returns:
         (ZOOM n, ZOOM n, 3) and (n, n, 3).
@@ -250,7 +259,7 @@ def closer_to_guess(made: tuple[np.ndarray, np.ndarray], told: Tensor, guess: Te
     differs = guess - coarse
     # Where they differ much the copies have an edge, or dots, that the guess has blurred: those stay.
     small = differs / (1 + differs.square().sum(-1, keepdim=True) / EDGE**2)
-    shift = CALM * blur_inside(small, loose.to(told), CALM_SPREAD * FINE)
+    shift = CALM * blur_inside(small, loose.to(told), spread)
 
     def zoomed(image: Tensor) -> Tensor:
         return F.interpolate(image.permute(2, 0, 1)[None], scale_factor=ZOOM, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)

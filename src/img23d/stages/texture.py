@@ -41,7 +41,7 @@ from img23d.ops.unseen import (
 from img23d.scene import Mesh, ShapePrior, TexturedMesh, Views
 from img23d.stages.context import Context
 
-VERSION = 19
+VERSION = 20
 # What the photo looks at has relief, and the rest is smooth: deviations there count so many times as much when faces are saved.
 SHOWN_WORTH = 8.0
 # Colours are matched on a mesh with at least this many faces, or a face for so many texels where that is less.
