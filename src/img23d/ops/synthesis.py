@@ -27,6 +27,8 @@ from img23d.scene import Cameras, Mesh, Views
 
 # Degrees by which the camera goes round for each picture, and at most and at least so many pixels along the object's longest side in them.
 TURNS, FINE, COARSE = (180.0, 90.0, 270.0), 192, 48
+# How much finer than the texture copies in more detail may be.
+FINER = 1.6
 # Empty pixels about the object, and whole numbers of pixels that sides of pictures are multiples of.
 MARGIN, MULTIPLE = 8, 8
 # What is known better than this stays as it is; the photo's is copied where it shows the surface at least so well.
@@ -69,9 +71,9 @@ class Stage:
 
     @cached_property
     def pixels(self) -> float:
-        """Along the longest side of the object: no more than tell anything on the texture."""
+        """Along the longest side of the object: hardly more than tell anything on the texture."""
         texel = math.sqrt(float(self.surface.membrane.mass.sum()) / max(1, len(self.texels.position)))
-        return min(FINE, max(COARSE, self.longest / (ZOOM * texel)))
+        return min(FINE, max(COARSE, FINER * self.longest / (ZOOM * texel)))
 
     @cached_property
     def longest(self) -> float:
