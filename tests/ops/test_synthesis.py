@@ -11,7 +11,7 @@ import torch
 from img23d.backends.rasterizers import choose_rasterizer
 from img23d.ops import synthesis
 from img23d.ops.fill import Layer
-from img23d.ops.synthesis import FINE, MARGIN, Known, Stage, closer_to_guess, framed, guide_values, turned, with_synthesis
+from img23d.ops.synthesis import FINE, MARGIN, Known, Subject, closer_to_guess, framed, guide_values, turned, with_synthesis
 from img23d.ops.unseen import Points, photo_layer
 from img23d.scene.cameras import orbit_degrees
 
@@ -137,8 +137,8 @@ def test_pictures_are_hardly_finer_than_the_texture(texels, pixels):
     """A square of one object unit."""
     surface = SimpleNamespace(membrane=SimpleNamespace(mass=np.full(4, 0.25)))
     vertices = Points(torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]), torch.zeros(2, 3))
-    stage = Stage(surface, None, vertices, Points(torch.zeros(texels, 3), torch.zeros(texels, 3)), torch.zeros(2, 6), None)
-    assert stage.pixels == pytest.approx(pixels)
+    subject = Subject(surface, None, vertices, Points(torch.zeros(texels, 3), torch.zeros(texels, 3)), torch.zeros(2, 6), None)
+    assert subject.pixels == pytest.approx(pixels)
 
 
 def test_guides_tell_heights_and_insides():

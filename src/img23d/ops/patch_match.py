@@ -86,12 +86,13 @@ def examples(picture: Picture, seed: int) -> list[Example | None]:
     found: list[Example | None] = []
     for step, _ in LEVELS:
         level, whole = picture.shrunk(step), shrink(picture.rgb, picture.inside, step)[1] > 0.99
-        usable = [ndimage.binary_erosion(whole, np.ones((2 * half + 1,) * 2)) for half in HALVES]
-        half = next((half for half, which in zip(HALVES, usable) if which.sum() >= FEWEST), 0)
-        if not half:
+        for half in HALVES:
+            which = ndimage.binary_erosion(whole, np.ones((2 * half + 1,) * 2))
+            if which.sum() >= FEWEST:
+                break
+        else:
             found.append(None)
             continue
-        which = usable[HALVES.index(half)]
         spots = np.argwhere(which).astype(np.int32)
         price = np.zeros(which.shape, np.float32)
         price[which] = RARE * rarities(patches(level.rgb, spots, half), np.random.default_rng(seed))

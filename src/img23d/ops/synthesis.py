@@ -50,7 +50,7 @@ DENSE = 4
 
 
 @dataclass(frozen=True)
-class Stage:
+class Subject:
     """What is looked at.
 
     Args:
@@ -114,14 +114,14 @@ def with_synthesis(
     averaging = Averaging(surface.mesh.faces, len(vertices.position))
     guide = guide_values(vertices, averaging(painted.vertex_rgb, GUIDE_ROUNDS))
     shown = Layer(painted.vertex_rgb, known.vertices, painted.texel_rgb, known.texels)
-    stage = Stage(surface, mesh, vertices, texels, guide, rasterizer)
-    example, fine = example_of(stage, photo)
+    subject = Subject(surface, mesh, vertices, texels, guide, rasterizer)
+    example, fine = example_of(subject, photo)
     levels = examples(example, seed)
     if levels[-1] is None:
         return painted
     for number, turn in enumerate(TURNS):
-        camera, size = framed(turned(photo.sharp.camera, vertices.position, turn), vertices.position, stage.longest / stage.pixels)
-        layer = from_one_side(stage, photo, camera, size, painted, known, (levels, fine), seed + number)
+        camera, size = framed(turned(photo.sharp.camera, vertices.position, turn), vertices.position, subject.longest / subject.pixels)
+        layer = from_one_side(subject, photo, camera, size, painted, known, (levels, fine), seed + number)
         if layer is not None:
             painted = lay_over(surface, painted, layer)
             known = Known(torch.maximum(known.vertices, layer.vertex_trust), torch.maximum(known.texels, layer.texel_trust))
@@ -160,20 +160,20 @@ def framed(camera: Cameras, points: Tensor, pitch: float) -> tuple[Cameras, int]
     return Cameras(camera.cam_to_world, camera.focal / side, (camera.center - start) / side), size
 
 
-def looked_at(stage: Stage, camera: Cameras, size: int, values: Tensor) -> tuple[Tensor, Tensor]:
+def looked_at(subject: Subject, camera: Cameras, size: int, values: Tensor) -> tuple[Tensor, Tensor]:
     """(n, n, C + 7) values (N, C) of vertices and their guides as a camera sees them, and (n, n) bool where it sees any."""
-    straight = STRAIGHT * facing(camera, stage.vertices.position, stage.vertices.normal)[:, None]
-    points, faces = camera.project(stage.vertices.position), stage.surface.mesh.faces
-    ids = stage.rasterizer.face_ids(points, faces, size, size)
+    straight = STRAIGHT * facing(camera, subject.vertices.position, subject.vertices.normal)[:, None]
+    points, faces = camera.project(subject.vertices.position), subject.surface.mesh.faces
+    ids = subject.rasterizer.face_ids(points, faces, size, size)
     seen = fragments(ids, points, faces)
-    return to_image(seen, interpolate(seen, torch.cat([values, stage.guide, straight], -1)))[0], ids[0] >= 0
+    return to_image(seen, interpolate(seen, torch.cat([values, subject.guide, straight], -1)))[0], ids[0] >= 0
 
 
-def example_of(stage: Stage, photo: Photo) -> tuple[Picture, np.ndarray]:
+def example_of(subject: Subject, photo: Photo) -> tuple[Picture, np.ndarray]:
     """The photo as an example, and (ZOOM n, ZOOM n, 3) in more detail."""
-    camera, size = framed(photo.sharp.camera, stage.vertices.position, stage.longest / stage.pixels)
-    shown = project_photo(photo.soft, stage.vertices.position, stage.vertices.normal, photo.grazing)[1]
-    values, seen = looked_at(stage, camera, size, shown[:, None])
+    camera, size = framed(photo.sharp.camera, subject.vertices.position, subject.longest / subject.pixels)
+    shown = project_photo(photo.soft, subject.vertices.position, subject.vertices.normal, photo.grazing)[1]
+    values, seen = looked_at(subject, camera, size, shown[:, None])
     steps = (torch.arange(DENSE * size, device=shown.device) + 0.5) / (DENSE * size)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     own, fraction = photo.sharp.camera, camera.focal[0] / photo.sharp.camera.focal[0]
@@ -187,13 +187,13 @@ def example_of(stage: Stage, photo: Photo) -> tuple[Picture, np.ndarray]:
 
 
 def from_one_side(
-    stage: Stage, photo: Photo, camera: Cameras, size: int, painted: Layer, known: Known,
+    subject: Subject, photo: Photo, camera: Cameras, size: int, painted: Layer, known: Known,
     example: tuple[list[Example | None], np.ndarray], seed: int,
 ) -> Layer | None:  # fmt: skip
     """What is made of a side as a layer that is trusted where nothing is known; None where there is nothing to make.
 
     Args:
-        stage: what is looked at.
+        subject: what is looked at.
         photo: its grazing angle counts.
         camera: that looks at the side.
         size: pixels along a side of its picture.
@@ -202,10 +202,10 @@ def from_one_side(
         example: levels and detail of what is copied from.
         seed: of the choice of patches.
     """
-    values, inside = looked_at(stage, camera, size, torch.cat([painted.vertex_rgb, known.vertices[:, None]], -1))
+    values, inside = looked_at(subject, camera, size, torch.cat([painted.vertex_rgb, known.vertices[:, None]], -1))
     blank = Views(camera, values.new_zeros(1, size, size, 3), inside.to(values)[None])
-    source = prepare_photo(blank, stage.mesh, stage.rasterizer)
-    told = with_texels(values[..., :4], source, stage.texels, torch.cat([painted.texel_rgb, known.texels[:, None]], -1))
+    source = prepare_photo(blank, subject.mesh, subject.rasterizer)
+    told = with_texels(values[..., :4], source, subject.texels, torch.cat([painted.texel_rgb, known.texels[:, None]], -1))
     picture = Picture(
         told[..., :3].cpu().numpy(), values[..., 4:].contiguous().cpu().numpy(), inside.cpu().numpy(), (told[..., 3] > SURE).cpu().numpy()
     )
@@ -213,18 +213,18 @@ def from_one_side(
     if made is None:
         return None
     loose = inside & (told[..., 3] <= SURE)
-    sharp, soft = closer_to_guess(made, told[..., :3], values[..., :3], loose, CALM_SPREAD * stage.pixels)
+    sharp, soft = closer_to_guess(made, told[..., :3], values[..., :3], loose, CALM_SPREAD * subject.pixels)
     within = F.interpolate(inside.to(values)[None, None], scale_factor=ZOOM)[0, 0]
-    faces, place = stage.surface.mesh.faces, stage.vertices.position
+    faces, place = subject.surface.mesh.faces, subject.vertices.position
     edge = float((place[faces[:, 0]] - place[faces[:, 1]]).norm(dim=-1).mean())
     fine = replace(source, rgb=spread_smoothly(sharp, within))
     coarse = soften(replace(source, rgb=spread_smoothly(soft, inside.to(values))), edge)
-    layer = photo_layer(Photo(fine, coarse, photo.grazing), stage.vertices, stage.texels)
+    layer = photo_layer(Photo(fine, coarse, photo.grazing), subject.vertices, subject.texels)
     trust = [
         given * (1 - sure) * ((facing(camera, points.position, points.normal) - HARDLY) / (WHOLLY - HARDLY)).clamp(0, 1)
         for given, sure, points in (
-            (layer.vertex_trust, known.vertices, stage.vertices),
-            (layer.texel_trust, known.texels, stage.texels),
+            (layer.vertex_trust, known.vertices, subject.vertices),
+            (layer.texel_trust, known.texels, subject.texels),
         )
     ]
     return replace(layer, vertex_trust=trust[0], texel_trust=trust[1])
