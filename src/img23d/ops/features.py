@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIZE = 64  # pixels along each side of the picture that is filtered; finer detail of the back is not known
-RADIUS = 6  # pixels; larger ones were hardly better on held-out objects: see docs/model-card.md
+RADIUS = 6  # pixels; larger ones were hardly better on held-out objects: see docs/model-record.md
 
 
 def without_features(rgb: Tensor, mask: Tensor, size: int = SIZE, radius: int = RADIUS) -> Tensor:
