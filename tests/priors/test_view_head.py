@@ -25,17 +25,20 @@ def test_elevation_and_roll_are_read_from_normals():
     torch.manual_seed(0)
     head, random = ViewHead(8), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(head.parameters(), 3e-3)
+    # At a rate that stays, a last step away from the mean fails on one processor what passes on another.
+    falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.005, 200)
 
     def drawn(count: int) -> tuple[torch.Tensor, torch.Tensor]:
         views = torch.rand(count, 2, generator=random) * torch.tensor([1.4, 0.5]) - torch.tensor([0.0, 0.25])
         return torch.cat([lawn(*view.tolist()) for view in views]), views
 
-    for _ in range(150):
+    for _ in range(200):
         planes, views = drawn(32)
         loss = (head(planes, torch.zeros(32, 8))[:, :2] - views).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        falling.step()
     planes, views = drawn(64)
     error = (head.eval()(planes, torch.zeros(64, 8))[:, :2] - views).detach().abs().mean(0)
     assert float(error[0]) < 0.1 and float(error[1]) < 0.06  # mere guesses would err by .35 and .125
