@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from img23d.fields.analytic import Box, Sphere, Torus
-from img23d.fields.grid import FrozenGrid, GridField, gradient, sample_grid
+from img23d.fields.grid import FrozenGrid, GridField, gradient, sample_grid, upsample
 from img23d.ops.volume import volume_points
 
 
@@ -39,6 +39,15 @@ def test_interpolation_converges_at_second_order():
         for n in (17, 33, 65)
     ]
     assert errors[0] / errors[1] > 3.3 and errors[1] / errors[2] > 3.3
+
+
+@pytest.mark.parametrize("sizes", [(5, 9), (6, 16), (9, 5), (4, 4)])
+def test_a_grid_is_resampled_as_torch_does_with_corners_in_place(sizes):
+    old, new = sizes
+    volume = torch.randn(2, old, old, old, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    truth = torch.nn.functional.interpolate(volume[None], size=(new, new, new), mode="trilinear", align_corners=True)[0]
+    torch.testing.assert_close(upsample(volume, new), truth)
+    torch.testing.assert_close(upsample(volume.float(), new), truth.float())
 
 
 def test_gradient_is_in_object_units_and_in_x_y_z_order():

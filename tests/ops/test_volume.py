@@ -7,7 +7,7 @@ from img23d.errors import FitError
 from img23d.ops.march import marching_tetrahedra
 from img23d.ops.tetgrid import tet_grid
 from img23d.ops.topology import is_closed_manifold, volume
-from img23d.ops.volume import sample_volume, sdf_from_occupancy, volume_points
+from img23d.ops.volume import WORTH_A_THREAD, sample_volume, sdf_from_occupancy, volume_points
 from img23d.scene import Mesh
 
 
@@ -37,6 +37,23 @@ def test_sampling_is_twice_differentiable():
     query = (torch.rand(2, 3, dtype=torch.float64, generator=generator) * 0.9 - 0.95).requires_grad_()
     assert torch.autograd.gradcheck(sample_volume, (field, query))
     assert torch.autograd.gradgradcheck(sample_volume, (field, query))
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+@pytest.mark.parametrize("count", [5, 2 * WORTH_A_THREAD, 3 * WORTH_A_THREAD + 1])
+def test_several_threads_look_up_what_one_does(channels, count):
+    generator = torch.Generator().manual_seed(0)
+    field = torch.randn(*channels, 4, 4, 4, generator=generator).requires_grad_()
+    query = (torch.rand(count, 3, generator=generator) * 2.2 - 1.1).requires_grad_()
+    told = {}
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        values = sample_volume(field, query)
+        told[threads] = (values, *torch.autograd.grad(values.square().sum(), (field, query)))
+    assert told[3][0].shape == (count, *channels)
+    assert torch.equal(told[1][0], told[3][0])
+    for alone, together in zip(told[1][1:], told[3][1:]):
+        torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [32, 48])

@@ -291,13 +291,13 @@ def test_distances_of_a_box_are_exact_and_their_gradient_is_a_unit_normal():
 
 def test_the_outline_of_a_box_is_where_its_rays_enter():
     shown = show_box(BOX, SIZE)
-    covered = torch.from_numpy(outline_of_box(BOX)) > 0.5
+    covered = torch.from_numpy(outline_of_box(BOX, BOX.corners())) > 0.5
     seen = torch.nn.functional.avg_pool2d(shown.solid[None].float(), 2)[0] > 0.5
     assert float((covered != seen).float().mean()) < 0.02
 
 
 def test_a_box_is_found_again():
-    mask = torch.nn.functional.interpolate(torch.from_numpy(outline_of_box(BOX)).float()[None, None], scale_factor=2.0)[0, 0]
+    mask = torch.nn.functional.interpolate(torch.from_numpy(outline_of_box(BOX, BOX.corners())).float()[None, None], scale_factor=2.0)[0, 0]
     found, overlap = find_cuboid(mask, math.radians(27.0), 3.0, False, 1.0)
     assert overlap > 0.97
     assert math.degrees(found.elevation) == pytest.approx(20.0, abs=6.0)
@@ -312,7 +312,7 @@ def test_a_box_is_found_again():
 def test_the_search_for_a_box_does_not_stop_on_the_way(turn, half, elevation, distance, guess, least):
     """From these guesses a single descent ends at overlaps of .977 and .964."""
     box = Cuboid((0.0, 0.0), half, turn, math.radians(elevation), distance)
-    shown = torch.from_numpy(outline_of_box(box)).float()
+    shown = torch.from_numpy(outline_of_box(box, box.corners())).float()
     mask = torch.nn.functional.interpolate(shown[None, None], scale_factor=2.0, mode="bilinear")[0, 0]
     depth = 0.95 * (box.corners()[:, 2].max() - box.corners()[:, 2].min())
     found, overlap = find_cuboid(mask, math.radians(guess), 3.4, False, float(depth))
@@ -322,7 +322,7 @@ def test_the_search_for_a_box_does_not_stop_on_the_way(turn, half, elevation, di
 def test_a_box_is_found_from_a_poor_guess():
     """A simplex alone ends at an overlap of .968, at a box that shares half of its volume with the true one."""
     box = Cuboid((0.0, 0.0), (0.52, 0.58, 0.18), math.radians(73.0), math.radians(19.0), 3.0)
-    mask = torch.nn.functional.interpolate(torch.from_numpy(outline_of_box(box)).float()[None, None], scale_factor=2.0)[0, 0]
+    mask = torch.nn.functional.interpolate(torch.from_numpy(outline_of_box(box, box.corners())).float()[None, None], scale_factor=2.0)[0, 0]
     depth = 0.8 * float(box.corners()[:, 2].max() - box.corners()[:, 2].min())
     found, overlap = find_cuboid(mask, math.radians(14.0), 2.6, False, depth)
     points = frame.ray_points(box.distance, 32, torch.linspace(-1, 1, 32))

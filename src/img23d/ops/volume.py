@@ -12,6 +12,8 @@ from img23d.errors import FitError
 
 # Smoothing may not move the surface past a sample; thin sheets of one sample would vanish otherwise. In sample distances.
 _KEEP_SIGN = 0.1
+# Threads that look up points beside each other, each with a gradient of its own for the volume, and points that are worth a thread.
+MOST_THREADS, WORTH_A_THREAD = 8, 8192
 
 
 def volume_points(resolution: int, like: Tensor | None = None) -> Tensor:
@@ -32,8 +34,13 @@ def sample_volume(volume: Tensor, points: Tensor) -> Tensor:
         (N,) or (N, C); differentiable in both, twice in the points.
     """
     channels = volume if volume.dim() == 4 else volume[None]
-    grid = points.to(channels.dtype).reshape(1, 1, 1, -1, 3)
-    values = F.grid_sample(channels[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0, :, 0, 0].T
+    count = len(points)
+    # torch looks up the points of one volume on one thread; volumes of a batch go beside each other.
+    parts = min(torch.get_num_threads(), MOST_THREADS, max(1, count // WORTH_A_THREAD)) if points.device.type == "cpu" else 1
+    grid = F.pad(points.to(channels.dtype), (0, 0, 0, -count % parts)).reshape(parts, 1, 1, -1, 3)
+    same = channels[None].expand(parts, -1, -1, -1, -1)
+    values = F.grid_sample(same, grid, mode="bilinear", padding_mode="border", align_corners=True)[:, :, 0, 0]
+    values = values.transpose(1, 2).reshape(-1, len(channels))[:count]
     return values if volume.dim() == 4 else values[:, 0]
 
 

@@ -45,9 +45,8 @@ class Cuboid(NamedTuple):
         return (SIGNS * np.array(self.half)) @ self.axes() + np.array([*self.centre, 0.0])
 
 
-def outline(box: Cuboid) -> Array:
-    """(SIZE, SIZE) coverage of what a box shows."""
-    points = box.corners()
+def outline(box: Cuboid, points: Array) -> Array:
+    """(SIZE, SIZE) coverage of what a box with these corners (8, 3) shows."""
     seen = points[:, :2] * (box.distance / np.maximum(box.distance - points[:, 2:], 0.05))
     try:
         planes = ConvexHull(seen).equations
@@ -79,26 +78,29 @@ def find_cuboid(mask: Tensor, elevation: float, distance: float, distance_known:
     tall, wide = (len(rows) / SIZE, len(columns) / SIZE)
     centre = ((columns[0] + columns[-1] + 1) / SIZE - 1, 1 - (rows[0] + rows[-1] + 1) / SIZE)
 
-    def box_of(numbers: Array) -> Cuboid:
+    def cornered(numbers: Array) -> tuple[Cuboid, Array]:
         x, y, a, b, c, turn, tilt, away = numbers
         nearer = 1.0 if distance_known else math.exp(away)
-        return Cuboid((x, y), (math.exp(a), math.exp(b), math.exp(c)), turn, elevation + tilt, distance * nearer)
+        box = Cuboid((x, y), (math.exp(a), math.exp(b), math.exp(c)), turn, elevation + tilt, distance * nearer)
+        return box, box.corners()
 
-    def unusual(box: Cuboid, numbers: Array) -> Array:
+    def unusual(points: Array, numbers: Array) -> Array:
         """How far from what was guessed, in units that cost `FAR_OFF`."""
-        z = box.corners()[:, 2]
+        z = points[:, 2]
         return np.array([numbers[6] / math.radians(10), numbers[7] / math.log(1.5), math.log((z.max() - z.min()) / depth) / 0.3])
 
     def loss(numbers: Array) -> float:
-        box = box_of(numbers)
-        return 2.0 if too_near(box) else 1.0 - overlap(outline(box), small) + FAR_OFF * float(np.square(unusual(box, numbers)).sum())
+        box, points = cornered(numbers)
+        if too_near(box, points):
+            return 2.0
+        return 1.0 - overlap(outline(box, points), small) + FAR_OFF * float(np.square(unusual(points, numbers)).sum())
 
     def residuals(numbers: Array) -> Array:
-        box = box_of(numbers)
-        if too_near(box):
+        box, points = cornered(numbers)
+        if too_near(box, points):
             return np.ones(SIZE * SIZE + 3)
-        apart = (outline(box) - small).ravel() / math.sqrt(small.sum())
-        return np.concatenate([apart, math.sqrt(FAR_OFF) * unusual(box, numbers)])
+        apart = (outline(box, points) - small).ravel() / math.sqrt(small.sum())
+        return np.concatenate([apart, math.sqrt(FAR_OFF) * unusual(points, numbers)])
 
     def slopes(numbers: Array) -> Array:
         # scipy's own steps are shares of the numbers, which may be 0: smaller than any pixel tells
@@ -108,17 +110,17 @@ def find_cuboid(mask: Tensor, elevation: float, distance: float, distance_known:
     # Outlines are told apart by single pixels: a simplex alone may stop long before it has reached the box.
     found = [least_squares(residuals, start, slopes, x_scale=USUAL, max_nfev=STEPS).x for start in starts[:KEPT]]
     best = min(found, key=loss)
-    for _ in range(POLISHED if overlap(outline(box_of(best)), small) > HOPELESS else 0):
+    for _ in range(POLISHED if overlap(outline(*cornered(best)), small) > HOPELESS else 0):
         simplex = best + np.concatenate([np.zeros((1, 8)), np.diag(USUAL / 2)])
         settings = {"maxiter": ROUNDS, "fatol": 1e-4, "xatol": 1e-3, "initial_simplex": simplex}
         best = minimize(loss, best, method="Nelder-Mead", options=settings).x
-    box = box_of(best)
-    return box, overlap(outline(box), small)
+    box, points = cornered(best)
+    return box, overlap(outline(box, points), small)
 
 
-def too_near(box: Cuboid) -> bool:
-    """Whether a box reaches up to the camera."""
-    return bool(box.distance - box.corners()[:, 2].max() < 0.3)
+def too_near(box: Cuboid, points: Array) -> bool:
+    """Whether a box with these corners (8, 3) reaches up to the camera."""
+    return bool(box.distance - points[:, 2].max() < 0.3)
 
 
 def first_guesses(centre: tuple[float, float], wide: float, tall: float, elevation: float) -> list[Array]:

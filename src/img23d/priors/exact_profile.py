@@ -82,11 +82,12 @@ def at_end(line: Tensor, radius: Tensor, height: float) -> Tensor:
 
 def to_line(points: Tensor, corners: Tensor) -> Tensor:
     """(H, W) distances of points (H, W, 2) to the line through corners (K, 2)."""
-    start, along = corners[:-1], torch.diff(corners, dim=0)
-    length = along.square().sum(-1).clamp_min(1e-12)
+    x, y = corners[:-1].unbind(-1)
+    across, along = torch.diff(corners, dim=0).unbind(-1)
+    length = (across.square() + along.square()).clamp_min(1e-12)
     nearest = []
     for row in points:  # all at once would take 100 MB
-        beside = row[:, None] - start
-        share = ((beside * along).sum(-1) / length).clamp(0, 1)
-        nearest.append((beside - share[..., None] * along).square().sum(-1).amin(-1).sqrt())
+        right, up = row[:, :1] - x, row[:, 1:] - y
+        share = ((right * across + up * along) / length).clamp(0, 1)
+        nearest.append(((right - share * across).square() + (up - share * along).square()).amin(-1).sqrt())
     return torch.stack(nearest)

@@ -262,7 +262,9 @@ def smooth_thick(distance: Tensor, step: float) -> Tensor:
         step: between samples.
     """
     volume = distance.clamp(-4 * step, 4 * step)[None, None]
-    deep = F.max_pool3d((volume < -2.0 * step).to(volume.dtype), 11, 1, 5)
+    deep = (volume < -2.0 * step).to(volume.dtype)
+    for shape in ((11, 1, 1), (1, 11, 1), (1, 1, 11)):  # axis by axis the same, for a tenth of the time
+        deep = F.max_pool3d(deep, shape, 1, tuple(side // 2 for side in shape))
     deep = F.avg_pool3d(deep, 3, 1, 1, count_include_pad=False)
     smooth = volume
     for _ in range(3):

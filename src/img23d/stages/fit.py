@@ -27,7 +27,7 @@ from img23d.stages.coordinates import Surface
 from img23d.stages.guide import Draw, Guide
 from img23d.stages.observe import joined
 
-VERSION = 8
+VERSION = 9
 OBSERVED_SIZE = 160  # pixels of the observation along each side: finer than the grid can show
 MASK_SIZE = 128  # pixels of the silhouette along each side, for counting its holes
 COLOR_RESOLUTION = 48

@@ -41,7 +41,7 @@ from img23d.stages.guide import FINER, Guide, draw_mesh
 from img23d.stages.observe import joined
 from img23d.stages.refine_grid import DeformableGrid, HeldField, finer_for_thin, incoherence, with_thin_parts
 
-VERSION = 11
+VERSION = 12
 Pull = Callable[[Mesh, EdgeTable, float, torch.Generator], Tensor]
 """A mesh, its edges, the fraction of the steps that are done and a source of randomness to a loss."""
 FIRST_PART = 0.45  # this share of the steps runs on the coarse grid, before the subdivisions
