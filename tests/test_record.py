@@ -1,12 +1,13 @@
 """Run records: what a folder remembers, and refuses to overwrite."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from img23d import config
 from img23d.errors import ConfigError, InputError, OutputError
-from img23d.record import Given, Place, check_existing, keep, reopen, targets_for
+from img23d.record import Given, Place, Targets, check_existing, keep, reopen, targets_for
 
 
 def test_targets_follow_the_suffix():
@@ -133,3 +134,21 @@ def test_a_mesh_that_names_no_files_is_reopened_without_its_folder(tmp_path):
     keep(targets, mesh, Given(), "key", config.Config(), place=Place((0.0, 0.0, 0.0), 1.0))
     mesh.unlink()
     assert reopen(targets.folder).content == ""
+
+
+@pytest.mark.parametrize("name", ["source.txt", "preview.png", "viewer.html"])
+def test_a_folder_that_is_no_run_keeps_its_files(tmp_path, name):
+    (tmp_path / "mug").mkdir()
+    (tmp_path / "mug" / name).write_text("somebody's own")
+    with pytest.raises(OutputError, match="comes from no run"):
+        check_existing(Targets(tmp_path / "mug", (tmp_path / "mug" / "mug.glb",)), "key", force=False)
+    check_existing(Targets(tmp_path / "mug", (tmp_path / "mug" / "mug.glb",)), "key", force=True)
+
+
+@pytest.mark.parametrize(("part", "stray"), [("inputs", {"source": "../own.txt"}), ("files", ["../../own.glb"]), ("files", ["/own.glb"])])
+def test_a_run_that_names_what_is_not_its_own_is_refused(tmp_path, part, stray):
+    (tmp_path / "source.png").write_bytes(b"")
+    record = {"source_key": "", "inputs": {"source": "source.png"}, "files": ["mug.glb", "../mug.stl"]}
+    (tmp_path / "run.json").write_text(json.dumps({**record, part: stray}))
+    with pytest.raises(InputError, match="no file of this run"):
+        reopen(tmp_path)

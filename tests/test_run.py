@@ -130,3 +130,10 @@ def test_models_that_are_files_are_known_by_their_content(tmp_path):
     assert len(before) == 2 and model_digests("prs-eth/marigold") == []
     (tmp_path / "normals" / "model.safetensors").write_bytes(b"three")
     assert model_digests(names)[0] == before[0] and model_digests(names)[1] != before[1]
+
+
+def test_folders_with_numbers_that_are_no_steps_stay(tmp_path):
+    (tmp_path / "05_backups").mkdir()
+    (tmp_path / "05_backups" / "own.txt").write_text("somebody's own")
+    Run(tmp_path, "key").step("segment", 1, [], lambda: 1, lambda made, folder: (folder / "made.txt").write_text("1"), lambda folder: 1)
+    assert (tmp_path / "05_backups" / "own.txt").is_file() and (tmp_path / "01_segment").is_dir()

@@ -19,6 +19,7 @@ from img23d.io.files import plain_stem
 from img23d.run import file_digest, readable_stem
 
 RECORD = "run.json"
+WRITTEN = ("source.*", "preview.png", "viewer.html")  # beside it, besides steps and assets
 FOV_DEG, ELEVATION_DEG = (1.0, 120.0), (-90.0, 90.0)
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 # What names another file in a mesh file, or in its material library.
@@ -119,6 +120,9 @@ def check_existing(targets: Targets, source_key: str, force: bool) -> None:
     for path in (*targets.files, *(path for target in targets.files for path in beside(target)), *theirs):
         if path.exists():
             raise OutputError(f"{path} already exists and comes from another run", "--force replaces it, or choose another --out")
+    # Without a record the folder may be somebody's own.
+    for path in [] if before else (one for pattern in WRITTEN for one in targets.folder.glob(pattern)):
+        raise OutputError(f"{path} already exists and comes from no run", "--force replaces it, or choose another --out")
 
 
 def beside(target: Path) -> list[Path]:
@@ -177,7 +181,8 @@ def keep(
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
         os.replace(partial, targets.folder / RECORD)
         for name in set(old) - set(names.values()):  # such as source.jpg, where a PNG has taken its place
-            (targets.folder / name).unlink(missing_ok=True)
+            if Path(name).name == name:
+                (targets.folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {targets.folder}: {error.strerror or error}", "free some space or choose another --out") from error
 
@@ -205,6 +210,11 @@ def reopen(folder: Path) -> Reopened:
     record = _recorded(folder)
     if not record:
         raise InputError(f"{folder} is not a run folder (no {RECORD})", "name the folder that img23d generate made, or a mesh file")
+    # A folder may come from anybody: what it names must lie in it or, assets, beside it.
+    strays = [name for name in record["inputs"].values() if Path(name).name != name]
+    strays += [name for name in record["files"] if Path(os.path.normpath(name)).parent not in (Path(), Path(os.pardir))]
+    if strays:
+        raise InputError(f"{folder / RECORD} names {strays[0]}, which is no file of this run", "run img23d generate again")
     inputs = {role: folder / name for role, name in record["inputs"].items()}
     for path in inputs.values():
         if not path.is_file():

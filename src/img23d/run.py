@@ -139,7 +139,8 @@ class Run:
         """Take away what a step replaces, and what was made from that: later steps, and other steps of its number."""
         for folder in self.folder.glob("[0-9][0-9]_*"):
             number = int(folder.name[:2])
-            if number > self.count or (number == self.count and folder.suffix != ".partial"):
+            ours = folder.suffix == ".partial" or (folder / MANIFEST).is_file()  # else it is somebody's own
+            if ours and (number > self.count or (number == self.count and folder.suffix != ".partial")):
                 shutil.rmtree(folder)
 
     def _kept(self, folder: Path) -> dict[str, Any] | None:
